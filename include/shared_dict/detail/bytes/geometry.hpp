@@ -1,0 +1,166 @@
+// The numbers that follow from a dictionary's options: sizes and places of everything in the segment, and the size classes.
+//
+// heap_size = items * (key bytes + value bytes) * 2 always holds those items, for each size of item, though blocks have a header,
+// are rounded up to a class, and each shard keeps partly filled spans. So the limit that blocks are charged against is heap_size
+// and a quarter, and some pages for each shard; and where an item is so small that its header alone breaks the rule, its blocks
+// are charged with less than their size (charge_of). The address range behind it is larger again, as runs need room side by side.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+
+#include <shared_dict/detail/bytes/layout.hpp>
+#include <shared_dict/detail/bytes/racing_bytes.hpp>
+#include <shared_dict/detail/bytes/words.hpp>
+
+namespace shared_dict::detail {
+
+inline constexpr std::uint64_t kMinPageBytes = 4096;
+inline constexpr std::uint64_t kMaxPageBytes = 16384;
+inline constexpr std::uint64_t kMaxHeapSize = std::uint64_t{1} << 44;
+inline constexpr std::uint32_t kMaxProcesses = 1000;
+
+// ---- entries: {EntrySizes, key, value}, key and value from 8-aligned places, the value from a place aligned for its type.
+
+inline std::uint64_t entry_bytes(std::uint64_t key, std::uint64_t value, std::uint32_t alignment) noexcept {
+  const std::uint64_t slack = alignment > kWord ? alignment - kWord : 0;
+  return kWord + round_up(key, kWord) + slack + round_up(value, kWord);
+}
+
+inline std::uint64_t entry_value_at(std::uint64_t entry, std::uint64_t key, std::uint32_t alignment) noexcept {
+  return round_up(entry + kWord + round_up(key, kWord), alignment > kWord ? alignment : kWord);
+}
+
+// ---- size classes: multiples of 8 up to 128, then eight steps to each doubling, so that at most an eighth is lost.
+
+inline constexpr std::uint64_t kMinBlock = 16;
+
+constexpr std::uint32_t class_of(std::uint64_t size) noexcept {
+  if (size <= 128) return size <= kMinBlock ? 0 : static_cast<std::uint32_t>((size + 7) / 8 - 2);
+  const std::uint64_t last = size - 1;
+  const auto log = static_cast<std::uint32_t>(std::bit_width(last)) - 1;
+  return 15 + (log - 7) * 8 + static_cast<std::uint32_t>((last >> (log - 3)) & 7);
+}
+
+constexpr std::uint64_t class_bytes(std::uint32_t size_class) noexcept {
+  if (size_class < 15) return (std::uint64_t{size_class} + 2) * 8;
+  const std::uint32_t log = (size_class - 15) / 8 + 7;
+  return std::uint64_t{(size_class - 15) % 8 + 9} << (log - 3);
+}
+
+static_assert(class_bytes(class_of(1)) == 16 && class_bytes(class_of(24)) == 24 && class_bytes(class_of(128)) == 128);
+static_assert(class_bytes(class_of(129)) == 144 && class_bytes(class_of(256)) == 256 && class_bytes(class_of(257)) == 288);
+static_assert(class_of(8 * kMaxPageBytes) < kMaxClasses, "every class has its place in a shard");
+
+struct SizeClass {
+  std::uint32_t block_bytes = 0;
+  std::uint32_t span_pages = 0;
+  std::uint32_t span_blocks = 0;
+};
+
+// The shortest span that wastes at most an eighth behind its last block.
+constexpr SizeClass make_size_class(std::uint32_t size_class, std::uint64_t page_bytes) noexcept {
+  const std::uint64_t block = class_bytes(size_class);
+  std::uint64_t pages = (block + page_bytes - 1) / page_bytes;
+  while ((pages * page_bytes) % block > pages * page_bytes / 8) ++pages;
+  return {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(pages),
+          static_cast<std::uint32_t>(pages * page_bytes / block)};
+}
+
+// How a block's size becomes pages. A value of this type is private to a process; equal page sizes give equal classes.
+class SizeClasses {
+ public:
+  SizeClasses() noexcept = default;
+  explicit SizeClasses(std::uint64_t page_bytes) noexcept : largest_(8 * page_bytes), count_(class_of(largest_) + 1) {
+    for (std::uint32_t c = 0; c < count_; ++c) classes_[c] = make_size_class(c, page_bytes);
+  }
+
+  std::uint64_t largest_block() const noexcept { return largest_; }  // larger ones get a run of pages of their own
+  std::uint32_t count() const noexcept { return count_; }
+  const SizeClass& operator[](std::uint32_t size_class) const noexcept { return classes_[size_class]; }
+
+ private:
+  std::uint64_t largest_ = 0;
+  std::uint32_t count_ = 0;
+  std::array<SizeClass, kMaxClasses> classes_{};
+};
+
+// ---- the whole segment
+
+struct TypeShape {
+  std::uint32_t key_fixed_bytes = 0;    // 0: varies
+  std::uint64_t value_fixed_bytes = 0;  // 0: varies
+  std::uint32_t value_alignment = 1;
+};
+
+// The smallest item that the types allow, as {key + value bytes, block bytes}.
+inline bool both_fixed(const TypeShape& shape) noexcept { return shape.key_fixed_bytes != 0 && shape.value_fixed_bytes != 0; }
+
+// Bytes that `pages` pages of blocks of one class count against the heap limit, so that 2 * (key + value) bytes an item suffice
+// for items of every size. In eighths of their size: whole, unless the smallest item that such a block can hold is smaller than
+// half the block.
+inline std::uint64_t charge_of(std::uint64_t bytes, std::uint64_t block_bytes, const TypeShape& shape) noexcept {
+  std::uint64_t eighths = 8;
+  if (both_fixed(shape)) {
+    eighths = 16 * (shape.key_fixed_bytes + shape.value_fixed_bytes) / block_bytes;
+  } else if (block_bytes < 48) {
+    // The least key + value that needs more than the next smaller class: a key of one byte still takes a word.
+    constexpr std::uint64_t kLeast[] = {1, 2, 10, 18};
+    eighths = 16 * kLeast[class_of(block_bytes)] / block_bytes;
+  }
+  return bytes / 8 * std::clamp<std::uint64_t>(eighths, 1, 8);
+}
+
+// Fills in what `identity` derives from heap_size, max_items, max_processes and the shape of the types.
+inline void plan(Identity& identity, const TypeShape& shape) noexcept {
+  const std::uint64_t heap = identity.heap_size;
+  const std::uint64_t page = std::clamp(std::bit_floor(heap >> 20), kMinPageBytes, kMaxPageBytes);
+  std::uint64_t shards = std::clamp<std::uint64_t>(std::bit_floor(std::max<std::uint64_t>(heap >> 16, 1)), 1, 64);
+  if (heap >= std::uint64_t{1} << 34) shards = 256;
+  if (identity.max_items != 0) shards = std::min(shards, std::bit_ceil(std::max<std::uint64_t>(identity.max_items / 64, 1)));
+
+  identity.page_bytes = static_cast<std::uint32_t>(page);
+  identity.shard_count = static_cast<std::uint32_t>(shards);
+  identity.heap_limit = round_up(heap + heap / 4, page) + (shards * 4 + 16) * page;
+
+  // Blocks that are charged with a part of their size need the rest as address range; half as much again, so that fragmented
+  // runs don't end what the limit still allows.
+  std::uint64_t blocks = identity.heap_limit;
+  std::uint64_t smallest = class_bytes(class_of(entry_bytes(1, 1, shape.value_alignment)));
+  if (both_fixed(shape)) {
+    smallest = entry_bytes(shape.key_fixed_bytes, shape.value_fixed_bytes, shape.value_alignment);
+    if (smallest <= 8 * page) smallest = class_bytes(class_of(smallest));
+    blocks = blocks / std::max<std::uint64_t>(charge_of(8, smallest, shape), 1) * 8;
+  } else {
+    blocks = std::min(blocks * 8, blocks + (std::uint64_t{256} << 20));
+  }
+  blocks += blocks / 2;
+  // A table that has just doubled is 4/10 full (7 slots in 64 bytes), and the old one stands beside it for a moment.
+  std::uint64_t items = blocks / smallest;
+  if (identity.max_items != 0) items = std::min(items, identity.max_items);
+  const std::uint64_t tables = items * 36 + shards * 4 * page;
+
+  identity.page_count = static_cast<std::uint32_t>(std::min<std::uint64_t>((blocks + tables) / page + 1, 0xffff'fff0U));
+  identity.records_at = kHeaderBytes;
+  identity.shards_at = identity.records_at + identity.max_processes * sizeof(ProcessRecord);
+  identity.pages_at = round_up(identity.shards_at + identity.shard_count * sizeof(Shard), 4096);
+  identity.data_at = round_up(identity.pages_at + std::uint64_t{identity.page_count} * sizeof(Page), page);
+  identity.segment_bytes = identity.data_at + std::uint64_t{identity.page_count} * page;
+}
+
+// Whether the numbers fit each other and a file of this size: what a damaged header must not get past.
+inline bool plausible(const Identity& i, std::uint64_t file_bytes) noexcept {
+  return i.heap_size != 0 && i.heap_size <= kMaxHeapSize && i.max_processes >= 1 && i.max_processes <= kMaxProcesses &&
+         std::has_single_bit(i.page_bytes) && i.page_bytes >= kMinPageBytes && i.page_bytes <= kMaxPageBytes &&
+         std::has_single_bit(i.shard_count) && i.shard_count <= 256 && i.page_count >= 1 && i.records_at == kHeaderBytes &&
+         i.shards_at == i.records_at + i.max_processes * sizeof(ProcessRecord) &&
+         i.pages_at == round_up(i.shards_at + i.shard_count * sizeof(Shard), 4096) &&
+         i.data_at == round_up(i.pages_at + std::uint64_t{i.page_count} * sizeof(Page), i.page_bytes) &&
+         i.segment_bytes == i.data_at + std::uint64_t{i.page_count} * i.page_bytes && i.segment_bytes <= file_bytes &&
+         std::has_single_bit(i.value_alignment) && i.value_alignment <= 4096 && i.key_name_bytes <= kTypeNameBytes &&
+         i.value_name_bytes <= kTypeNameBytes && i.lifetime <= 1;
+}
+
+}  // namespace shared_dict::detail

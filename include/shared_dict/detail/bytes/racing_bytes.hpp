@@ -1,0 +1,101 @@
+// Bytes that one process reads while another may be writing them.
+//
+// Everything that readers look at without a lock goes through here: as relaxed atomic 64-bit words, the tail included, so that
+// a race yields old or new words, never undefined behaviour. Whether the words belong together is decided afterwards, by
+// validation (lookup.hpp). The shared side is always 8-aligned and its last word lies inside the block; the private side may be
+// anything.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace shared_dict::detail {
+
+inline constexpr std::size_t kWord = 8;
+
+constexpr std::uint64_t round_up(std::uint64_t size, std::uint64_t multiple) noexcept {
+  return (size + multiple - 1) & ~(multiple - 1);
+}
+
+inline std::uint64_t load_word(const std::byte* shared) noexcept {
+  // relaxed: the caller validates, behind an acquire fence, before it believes what it read.
+  return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(shared)))
+      .load(std::memory_order_relaxed);
+}
+
+inline void store_word(std::byte* shared, std::uint64_t word) noexcept {
+  // relaxed: a release fence stands before the first such store, a release store of a slot word behind the last.
+  std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(shared)).store(word, std::memory_order_relaxed);
+}
+
+// The last 1 to 7 bytes of something private, as a word with zeros behind them (in memory order).
+inline std::uint64_t load_tail(const std::byte* from, std::size_t size) noexcept {
+  std::byte word[kWord] = {};
+  switch (size) {  // each copy has a constant size and becomes a move
+    case 1: std::memcpy(word, from, 1); break;
+    case 2: std::memcpy(word, from, 2); break;
+    case 3: std::memcpy(word, from, 3); break;
+    case 4: std::memcpy(word, from, 4); break;
+    case 5: std::memcpy(word, from, 5); break;
+    case 6: std::memcpy(word, from, 6); break;
+    default: std::memcpy(word, from, 7); break;
+  }
+  std::uint64_t value;
+  std::memcpy(&value, word, kWord);
+  return value;
+}
+
+inline void store_tail(std::byte* to, std::uint64_t value, std::size_t size) noexcept {
+  std::byte word[kWord];
+  std::memcpy(word, &value, kWord);
+  switch (size) {
+    case 1: std::memcpy(to, word, 1); break;
+    case 2: std::memcpy(to, word, 2); break;
+    case 3: std::memcpy(to, word, 3); break;
+    case 4: std::memcpy(to, word, 4); break;
+    case 5: std::memcpy(to, word, 5); break;
+    case 6: std::memcpy(to, word, 6); break;
+    default: std::memcpy(to, word, 7); break;
+  }
+}
+
+// Copies `size` bytes out of the segment.
+inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size) noexcept {
+  std::size_t at = 0;
+  for (; at + 4 * kWord <= size; at += 4 * kWord) {
+    const std::uint64_t words[4] = {load_word(shared + at), load_word(shared + at + kWord), load_word(shared + at + 2 * kWord),
+                                    load_word(shared + at + 3 * kWord)};
+    std::memcpy(to + at, words, sizeof words);
+  }
+  for (; at + kWord <= size; at += kWord) {
+    const std::uint64_t word = load_word(shared + at);
+    std::memcpy(to + at, &word, kWord);
+  }
+  if (at < size) store_tail(to + at, load_word(shared + at), size - at);
+}
+
+// Copies `size` bytes into the segment and fills the last word with zeros.
+inline void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {
+  std::size_t at = 0;
+  for (; at + kWord <= size; at += kWord) {
+    std::uint64_t word;
+    std::memcpy(&word, from + at, kWord);
+    store_word(shared + at, word);
+  }
+  if (at < size) store_word(shared + at, load_tail(from + at, size - at));
+}
+
+// Whether `size` bytes in the segment, zeros behind them, are the private ones.
+inline bool equal_racing(const std::byte* shared, const std::byte* bytes, std::size_t size) noexcept {
+  std::size_t at = 0;
+  for (; at + kWord <= size; at += kWord) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes + at, kWord);
+    if (load_word(shared + at) != word) return false;
+  }
+  return at == size || load_word(shared + at) == load_tail(bytes + at, size - at);
+}
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,316 @@
+// This process's membership in one dictionary: the mapping, its process record and the file lock that proves it alive; and what
+// it takes to find out that another member is dead, and to release what that one held.
+//
+// Liveness: a member holds its process lock for as long as it is attached. The kernel drops it when the process dies, and never
+// before, stopped or not, in whatever PID namespace. So "dead" is: the lock can be had.
+//
+// Recovery (reap): under the guard, so that nobody else does it at the same time, and while the lock words still name the dead
+// process, so that no writer is in its shards:
+//   1. for each lock word that it holds, the pool's included: dirty = 1, then the word to free. Who takes it next rebuilds
+//      what is derived before it does anything else (repair.hpp, page_pool.hpp).
+//   2. the record gets its next generation and is free.
+// Every step can be repeated: a recoverer that dies leaves the record in use, and the next one starts over. A shard is never
+// free and unmarked, as the mark comes first.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <shared_dict/detail/bytes/words.hpp>
+#include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/mechanisms/guard.hpp>
+#include <shared_dict/detail/mechanisms/local_registry.hpp>
+#include <shared_dict/detail/mechanisms/place.hpp>
+#include <shared_dict/detail/mechanisms/segment.hpp>
+#include <shared_dict/detail/platform/futex.hpp>
+#include <shared_dict/detail/platform/process.hpp>
+
+namespace shared_dict::detail {
+
+class Attachment final : public ForkAware, public std::enable_shared_from_this<Attachment> {
+ public:
+  Attachment(std::string name, Place place, std::shared_ptr<Guard> guard, Segment segment, std::chrono::milliseconds timeout)
+      : segment_(std::move(segment)),
+        name_(std::move(name)),
+        place_(std::move(place)),
+        guard_(std::move(guard)),
+        self_(current_process()),
+        timeout_(timeout) {}
+  ~Attachment() { leave(); }
+
+  const Segment& segment() const noexcept { return segment_; }
+  Segment& segment() noexcept { return segment_; }
+  const std::string& name() const noexcept { return name_; }
+
+  // What this process writes into lock words; free if it has no record (a forked child that couldn't get one).
+  LockWord self() const noexcept {
+    // relaxed: changes only in a forked child, before any of its other threads exist.
+    return LockWord(self_word_.load(std::memory_order_relaxed));
+  }
+
+  // Takes a free process record. With the guard held. Throws too_many_processes if there is none.
+  void register_process() {
+    const std::uint32_t count = segment_.identity().max_processes;
+    for (int round = 0; round < 2; ++round) {
+      for (std::uint32_t i = 0; i < count; ++i) {
+        if (try_take_record(i)) return;
+      }
+      reap_dead();
+    }
+    fail(errc::too_many_processes, name_,
+         "all " + std::to_string(count) + " process records are in use: close it in another process, or create it with a larger Options::max_processes");
+  }
+
+  // A forked child whose registration failed tries again before it writes.
+  SHARED_DICT_COLD LockWord require_registered() {
+    if (!self().free()) return self();
+    const Guard::Hold hold = guard_->hold_until(Clock::now() + timeout_);
+    if (!hold) fail(errc::lock_timeout, name_, "another process keeps the guard lock; the forked child couldn't register itself");
+    if (self().free()) register_process();
+    return self();
+  }
+
+  // Whether the process behind this record is dead. With the guard's mutex held. Never asks about itself: opening its own lock
+  // file a second time would drop its lock.
+  bool is_dead(std::uint32_t index) const {
+    const ProcessRecord& record = segment_.record(index);
+    const ProcessIdentity who = identity_of(record);
+    if (who == self_) return false;
+    // relaxed: whoever probes compares the record's state before and after.
+    const FileId expected{record.lock_device.load(std::memory_order_relaxed), record.lock_inode.load(std::memory_order_relaxed)};
+    const auto path = place_.process_lock(index);
+    const auto status = status_of(path);
+    if (!status || status->id != expected) return certainly_gone(who, self_);  // somebody removed or replaced the directory
+    auto lock = LockFile::open(path, expected);
+    if (!lock) return false;
+    // Shared, so that two who probe don't take each other for the owner.
+    return lock->try_lock_shared();
+  }
+
+  // Asked by a writer that has waited for a while for `owner`. True if its locks were released.
+  bool reap_if_dead(LockWord owner) {
+    if (owner.free() || owner.record() >= segment_.identity().max_processes) return false;
+    if (owner.owner() == self()) return false;
+    {
+      const std::unique_lock probing(guard_->process_mutex(), std::try_to_lock);
+      if (!probing || !names(owner) || !is_dead(owner.record())) return false;
+    }
+    const Guard::Hold hold = guard_->hold_until(Clock::now() + std::chrono::milliseconds(20));
+    if (!hold || !names(owner) || !is_dead(owner.record())) return false;
+    reap(owner.record());
+    return true;
+  }
+
+  // Cleans up after every dead process. With the guard held.
+  void reap_dead() {
+    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) {
+      if (state_of(i).used() && is_dead(i)) reap(i);
+    }
+  }
+
+  // Whether any process is attached and alive, this one included unless `but_me`. With the guard held.
+  bool anyone_alive(bool but_me) const {
+    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) {
+      if (!state_of(i).used() || (but_me && !self().free() && i == self().record())) continue;
+      if (!is_dead(i)) return true;
+    }
+    return false;
+  }
+
+  std::uint32_t process_count() const noexcept {
+    std::uint32_t count = 0;
+    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) count += state_of(i).used() ? 1 : 0;
+    return count;
+  }
+
+  std::uint32_t pid_of(LockWord owner) const noexcept {
+    return owner.record() < segment_.identity().max_processes ? identity_of(segment_.record(owner.record())).pid : 0;
+  }
+
+  // The shard in which this process last found something to extract.
+  std::atomic<std::uint32_t>& last_extracted() noexcept { return last_extracted_; }
+
+  void before_fork() noexcept override { count_fork(self(), +1); }
+
+  // The child has the parent's memory but none of its locks: a record of its own, under a guard of its own.
+  void after_fork_in_child() noexcept override {
+    const LockWord parent = self();
+    self_word_.store(0, std::memory_order_relaxed);  // relaxed: no other thread exists
+    own_lock_.close();                               // the child's copy; the parent's lock is the parent's
+    self_ = current_process();
+    try {
+      const Guard::Hold hold = guard_->hold_until(Clock::now() + timeout_);
+      if (hold) register_process();
+    } catch (...) {  // require_registered tries again and reports it
+    }
+    count_fork(parent, -1);
+  }
+
+ private:
+  static ProcessIdentity identity_of(const ProcessRecord& record) noexcept {
+    // relaxed: whoever probes compares the record's state before and after.
+    return {record.pid_namespace.load(std::memory_order_relaxed), record.start_time.load(std::memory_order_relaxed),
+            record.pid.load(std::memory_order_relaxed)};
+  }
+
+  RecordState state_of(std::uint32_t index) const noexcept {
+    // [R2] acquire, pairs with [R1], [R3]: who sees the record taken sees whose it is.
+    return RecordState(segment_.record(index).state.load(std::memory_order_acquire));
+  }
+
+  // Whether the record that a lock word names is still in that use.
+  bool names(LockWord owner) const noexcept {
+    const RecordState state = state_of(owner.record());
+    return state.used() && (state.generation() & LockWord::kGenerationMask) == owner.generation();
+  }
+
+  bool try_take_record(std::uint32_t index) {
+    ProcessRecord& record = segment_.record(index);
+    const RecordState state = state_of(index);
+    if (state.used()) return false;
+    const auto path = place_.process_lock(index);
+    std::error_code error;
+    auto status = status_of(path);
+    if (!status) {
+      create_new(path, segment_.identity().permissions, error);
+      if (error) fail(error, name_, "can't create " + path.string());
+      status = status_of(path);
+    }
+    if (!status || !status->regular) return false;
+    auto lock = LockFile::open(path, status->id);
+    if (!lock) return false;
+    // Somebody who has just found the last owner dead may hold it for a moment, shared.
+    bool locked = lock->try_lock();
+    for (int i = 0; !locked && i < 100; ++i) {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      locked = lock->try_lock();
+    }
+    if (!locked) return false;
+    record.intent.store(0, std::memory_order_relaxed);  // relaxed: [R1] publishes it
+    record.forking.store(static_cast<std::uint64_t>(state.generation()) << 32, std::memory_order_relaxed);  // relaxed: as above
+    // relaxed: [R1] publishes all of them
+    record.pid_namespace.store(self_.pid_namespace, std::memory_order_relaxed);
+    record.start_time.store(self_.start_time, std::memory_order_relaxed);
+    record.pid.store(self_.pid, std::memory_order_relaxed);
+    // relaxed: as above
+    record.lock_device.store(lock->id().device, std::memory_order_relaxed);
+    record.lock_inode.store(lock->id().inode, std::memory_order_relaxed);
+    // [R1] release, pairs with [R2]: the identity is there before the record counts.
+    record.state.store(state.taken().bits(), std::memory_order_release);
+    own_lock_ = std::move(*lock);
+    self_word_.store(LockWord(index, state.generation()).bits(), std::memory_order_relaxed);  // relaxed: see self()
+    return true;
+  }
+
+  // With the guard held, of a record whose process is dead, or leaves.
+  void free_record(std::uint32_t index) noexcept {
+    ProcessRecord& record = segment_.record(index);
+    // [R3] release, pairs with [R2]: what was done for the dead process is done before its record can be taken.
+    record.state.store(state_of(index).freed().bits(), std::memory_order_release);
+  }
+
+  void reap(std::uint32_t index) {
+    const LockWord dead(index, state_of(index).generation());
+    for (std::uint32_t i = 0; i < segment_.identity().shard_count; ++i) {
+      release_dead(segment_.shard(i).lock, segment_.shard(i).dirty, dead);
+    }
+    Header& header = segment_.header();
+    release_dead(header.items_lock, header.items_dirty, dead);
+    release_dead(header.pool.lock, header.pool.dirty, dead);
+    free_record(index);
+    header.recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
+  }
+
+  static void release_dead(Word32& lock, Word32& dirty, LockWord dead) noexcept {
+    // relaxed: only says whether this word is the dead one's; the exchange below orders what follows.
+    std::uint32_t seen = lock.load(std::memory_order_relaxed);
+    if (LockWord(seen).owner() != dead) return;
+    dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it
+    // The kernel ordered all that the dead process wrote before its file lock came free.
+    // [D1] release, pairs with [L1], [L3]: who takes the lock sees the mark.
+    while (!lock.compare_exchange_weak(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
+      if (LockWord(seen).owner() != dead) return;  // relaxed on failure: waiters only add their bit
+    }
+    wake_all(lock);
+  }
+
+  // Counts children between fork and their registration, so that a last process to leave waits for them. The generation keeps
+  // a late child from counting in a record that has another owner by now.
+  void count_fork(LockWord parent, int change) noexcept {
+    if (parent.free()) return;
+    Word64& forking = segment_.record(parent.record()).forking;
+    std::uint64_t seen = forking.load(std::memory_order_relaxed);  // relaxed: a count, nothing is published with it
+    do {
+      if ((static_cast<std::uint32_t>(seen >> 32) & LockWord::kGenerationMask) != parent.generation()) return;
+    } while (!forking.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(std::int64_t{change}),
+                                            std::memory_order_relaxed));  // relaxed: as above
+  }
+
+  bool children_pending() const noexcept {
+    // relaxed: a count that is looked at again.
+    return (segment_.record(self().record()).forking.load(std::memory_order_relaxed) & 0xffff'ffff) != 0;
+  }
+
+  // The end of the membership. If nobody else lives and the dictionary isn't persistent, the files go too, unless the name
+  // leads to another one by now. Whoever can't have the guard in time just drops its lock: the others find it dead.
+  void leave() noexcept {
+    if (self().free()) return;
+    try {
+      const auto deadline = Clock::now() + timeout_;
+      // A child that died before it registered is waited for in vain, but not for long.
+      const auto patience = Clock::now() + std::chrono::seconds(1);
+      for (;;) {
+        Guard::Hold hold = guard_->hold_until(deadline);
+        if (!hold) break;
+        const bool last = segment_.identity().lifetime == 0 && !anyone_alive(true);
+        if (last && children_pending() && Clock::now() < patience) {
+          { const Guard::Hold released = std::move(hold); }
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          continue;
+        }
+        if (last && status_of(place_.segment()).value_or(FileStatus{}).id == segment_.id()) {
+          destroy_files(place_, segment_.identity().max_processes, true);
+        }
+        free_record(self().record());
+        own_lock_.close();  // still under the guard: another thread may take the same record next
+        return;
+      }
+    } catch (...) {  // no memory: the lock is dropped all the same
+    }
+    const std::scoped_lock closing(guard_->process_mutex());
+    own_lock_.close();
+  }
+
+ public:
+  // Takes a dictionary's files away; the segment first, which is the moment it is gone. With the guard held.
+  static void destroy_files(const Place& place, std::uint32_t max_processes, bool guard_too) noexcept {
+    try {
+      remove_file(place.segment());
+      for (std::uint32_t i = 0; i < max_processes; ++i) {
+        if (status_of(place.process_lock(i))) remove_file(place.process_lock(i));
+      }
+      if (!guard_too) return;
+      remove_file(place.guard());
+      remove_directory(place.directory());  // stays if somebody put something else there
+    } catch (...) {  // no memory for a path: leftovers are taken for an unfinished dictionary
+    }
+  }
+
+ private:
+  Segment segment_;
+  std::string name_;
+  Place place_;
+  std::shared_ptr<Guard> guard_;
+  ProcessIdentity self_;
+  std::chrono::milliseconds timeout_;
+  LockFile own_lock_;
+  std::atomic<std::uint32_t> self_word_{0};
+  std::atomic<std::uint32_t> last_extracted_{self_.pid};
+};
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,73 @@
+// An entry: the sizes, the key's bytes, the value's bytes. Immutable once a slot refers to it, except that a value whose type takes
+// at most eight bytes may be replaced in place by one store.
+//
+//   0        8                     round_up(8 + key, max(8, alignment))
+//  +--------+------------+--------+-------------+--------+
+//  | sizes  | key        | zeros  | value       | zeros  |
+//  +--------+------------+--------+-------------+--------+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <shared_dict/detail/bytes/geometry.hpp>
+#include <shared_dict/detail/bytes/hash.hpp>
+#include <shared_dict/detail/bytes/racing_bytes.hpp>
+#include <shared_dict/detail/bytes/words.hpp>
+#include <shared_dict/detail/mechanisms/segment.hpp>
+#include <shared_dict/detail/platform/compiler.hpp>
+
+namespace shared_dict::detail {
+
+using Bytes = std::span<const std::byte>;
+
+// A key as it is looked for: its stored bytes and their hash in this segment.
+struct KeyBytes {
+  Bytes bytes;
+  std::uint64_t hash;
+};
+
+inline KeyBytes hash_key(const Segment& segment, Bytes bytes) noexcept {
+  return {bytes, hash_bytes(bytes.data(), bytes.size(), segment.identity().hash_seed)};
+}
+
+inline std::uint64_t entry_bytes(const Segment& segment, EntrySizes sizes) noexcept {
+  return entry_bytes(sizes.key(), sizes.value(), segment.shape().value_alignment);
+}
+
+// Where an entry's value is, if all of it lies in committed memory; 0 if it can't be an entry.
+inline std::uint64_t checked_value_at(const Segment& segment, std::uint64_t entry, EntrySizes sizes) noexcept {
+  if (!segment.holds(entry, entry_bytes(segment, sizes))) return 0;
+  return entry_value_at(entry, sizes.key(), segment.shape().value_alignment);
+}
+
+// An entry that can't change: its shard's lock is held. Plain reads, as whatever was written came before the lock.
+struct Entry {
+  std::uint64_t offset = 0;
+  EntrySizes sizes{0, 0};
+  std::uint64_t value_at = 0;
+
+  Bytes key(const Segment& segment) const noexcept { return {segment.at(offset + kWord), static_cast<std::size_t>(sizes.key())}; }
+  Bytes value(const Segment& segment) const noexcept { return {segment.at(value_at), static_cast<std::size_t>(sizes.value())}; }
+};
+
+// False if there can't be an entry.
+inline bool read_entry(const Segment& segment, std::uint64_t offset, Entry& entry) noexcept {
+  if (offset % kWord != 0 || !segment.holds(offset, kWord)) return false;
+  entry.offset = offset;
+  entry.sizes = EntrySizes(load_word(segment.at(offset)));
+  entry.value_at = checked_value_at(segment, offset, entry.sizes);
+  return entry.value_at != 0;
+}
+
+inline void write_entry(const Segment& segment, std::uint64_t offset, Bytes key, Bytes value) noexcept {
+  // [E1] release fence, pairs with [V1]: a reader that still copies the block's last contents, and gets a byte of the new ones,
+  // then sees the version or the epoch that stepped before the block was freed.
+  release_fence();
+  store_word(segment.at(offset), EntrySizes(key.size(), value.size()).bits());
+  write_racing(segment.at(offset + kWord), key.data(), key.size());
+  write_racing(segment.at(entry_value_at(offset, key.size(), segment.shape().value_alignment)), value.data(), value.size());
+}
+
+}  // namespace shared_dict::detail

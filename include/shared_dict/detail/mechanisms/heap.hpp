@@ -1,0 +1,201 @@
+// The blocks of one shard: segregated lists, one for each size class, over spans of pages that belong to the shard alone. With the
+// shard's lock held; the pool's is only taken when a span begins or ends. Taking and freeing a block are O(1).
+//
+// All of this is derived: a block is in use if, and only if, a slot refers to it. A death anywhere in here leaves lists that the
+// shard's repair throws away (rebuild_heap in repair.hpp).
+#pragma once
+
+#include <cstdint>
+#include <exception>
+
+#include <shared_dict/detail/mechanisms/entry.hpp>
+#include <shared_dict/detail/mechanisms/page_pool.hpp>
+
+namespace shared_dict::detail {
+
+class Heap {
+ public:
+  Heap(const Writer& writer, std::uint32_t shard_index) noexcept
+      : writer_(writer),
+        segment_(writer.attachment.segment()),
+        shard_(segment_.shard(shard_index)),
+        shard_index_(shard_index) {}
+
+  // The offset of a block of at least `size` bytes. Throws heap_full.
+  std::uint64_t allocate(std::uint64_t size) {
+    const SizeClasses& classes = segment_.classes();
+    if (size > classes.largest_block()) return allocate_large(size);
+    const std::uint32_t size_class = class_of(size);
+    const SizeClass& shape = classes[size_class];
+    if (shard_.partial[size_class] == 0) begin_span(size_class, shape);
+    const std::uint32_t link = shard_.partial[size_class];
+    check(link <= segment_.identity().page_count, "a list of spans leads outside the segment");
+    Page& span = segment_.page(link - 1);
+    const std::uint64_t begin = segment_.page_offset(link - 1);
+    std::uint32_t block = 0;
+    if (span.first_free != 0) {
+      block = span.first_free - 1;
+      check(block < shape.span_blocks, "a list of blocks leads outside its span");
+      const std::uint64_t next = load_word(segment_.at(begin + std::uint64_t{block} * shape.block_bytes));
+      check(next <= shape.span_blocks, "a list of blocks leads outside its span");
+      span.first_free = static_cast<std::uint32_t>(next);
+    } else {
+      check(span.carved < shape.span_blocks, "a full span is listed as having room");
+      block = span.carved++;
+    }
+    ++span.live;
+    if (full(span, shape)) unlist(link - 1, size_class);
+    count_bytes(shape.block_bytes, +1);
+    return begin + std::uint64_t{block} * shape.block_bytes;
+  }
+
+  // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Never fails: what the pool
+  // doesn't take back now stays with the shard, and its next repair finds it.
+  void free(std::uint64_t offset, std::uint64_t size) noexcept {
+    try {
+      if (size > segment_.classes().largest_block()) {
+        const std::uint32_t page = segment_.page_of(offset);
+        count_bytes(std::uint64_t{load_page_word(segment_, page).pages()} * segment_.identity().page_bytes, -1);
+        PagePool(writer_).give(page);
+      } else {
+        free_block(offset, class_of(size));
+      }
+    } catch (const std::exception&) {
+      // relaxed: read by this process or by the next owner of the lock.
+      shard_.dirty.store(1, std::memory_order_relaxed);
+    }
+  }
+
+  // Runs for slot tables. `give_run` is as `free`.
+  std::uint32_t take_run(PageKind kind, std::uint32_t pages) {
+    return PagePool(writer_).take(PageWord(kind, pages, shard_index_));
+  }
+  void give_run(std::uint32_t page) noexcept {
+    try {
+      PagePool(writer_).give(page);
+    } catch (const std::exception&) {
+      shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as above
+    }
+  }
+
+  // ---- for the repair: empties the lists, then takes each span in with the blocks that are in use.
+
+  void forget_all() noexcept {
+    for (std::uint32_t& link : shard_.partial) link = 0;
+    shard_.block_bytes.store(0, std::memory_order_relaxed);  // relaxed: a figure
+  }
+
+  // `used(block)` says which blocks of the span live; there is at least one. The caller has stepped the epoch and fenced.
+  template <class Used>
+  void adopt_span(std::uint32_t page, std::uint32_t size_class, Used used) noexcept {
+    const SizeClass& shape = segment_.classes()[size_class];
+    Page& span = segment_.page(page);
+    span.first_free = 0;
+    span.live = 0;
+    span.carved = shape.span_blocks;
+    for (std::uint32_t i = 0; i < shape.span_pages; ++i) segment_.page(page + i).head = page;
+    const std::uint64_t begin = segment_.page_offset(page);
+    for (std::uint32_t block = shape.span_blocks; block-- > 0;) {
+      if (used(block)) {
+        ++span.live;
+      } else {
+        store_word(segment_.at(begin + std::uint64_t{block} * shape.block_bytes), span.first_free);
+        span.first_free = block + 1;
+      }
+    }
+    if (!full(span, shape)) list(page, size_class);
+    count_bytes(std::uint64_t{span.live} * shape.block_bytes, +1);
+  }
+
+  void adopt_large(std::uint32_t pages) noexcept {
+    count_bytes(std::uint64_t{pages} * segment_.identity().page_bytes, +1);
+  }
+
+ private:
+  static bool full(const Page& span, const SizeClass& shape) noexcept {
+    return span.first_free == 0 && span.carved >= shape.span_blocks;
+  }
+
+  void check(bool good, const char* what) const {
+    if (!good) fail_corrupted(writer_.attachment.name(), what);
+  }
+
+  void count_bytes(std::uint64_t bytes, int sign) noexcept {
+    // relaxed: a figure that is only written under the shard's lock.
+    const std::uint64_t old = shard_.block_bytes.load(std::memory_order_relaxed);
+    shard_.block_bytes.store(sign > 0 ? old + bytes : old - bytes, std::memory_order_relaxed);  // relaxed: as above
+  }
+
+  SHARED_DICT_COLD std::uint64_t allocate_large(std::uint64_t size) {
+    const std::uint64_t page_bytes = segment_.identity().page_bytes;
+    const std::uint64_t pages = (size + page_bytes - 1) / page_bytes;
+    if (pages > segment_.identity().page_count) {
+      fail(errc::heap_full, writer_.attachment.name(), "the item is larger than the whole heap");
+    }
+    const std::uint32_t page = take_run(PageKind::large, static_cast<std::uint32_t>(pages));
+    count_bytes(pages * page_bytes, +1);
+    return segment_.page_offset(page);
+  }
+
+  SHARED_DICT_COLD void begin_span(std::uint32_t size_class, const SizeClass& shape) {
+    const std::uint32_t page = PagePool(writer_).take(PageWord(PageKind::span, shape.span_pages, shard_index_, size_class));
+    Page& span = segment_.page(page);
+    span.first_free = 0;
+    span.live = 0;
+    span.carved = 0;
+    for (std::uint32_t i = 0; i < shape.span_pages; ++i) segment_.page(page + i).head = page;
+    list(page, size_class);
+  }
+
+  void free_block(std::uint64_t offset, std::uint32_t size_class) {
+    const SizeClass& shape = segment_.classes()[size_class];
+    const std::uint32_t page = segment_.page(segment_.page_of(offset)).head;
+    check(page < segment_.identity().page_count &&
+              load_page_word(segment_, page) == PageWord(PageKind::span, shape.span_pages, shard_index_, size_class),
+          "a block lies outside its span");
+    Page& span = segment_.page(page);
+    const std::uint64_t block = (offset - segment_.page_offset(page)) / shape.block_bytes;
+    check(block < shape.span_blocks && span.live > 0, "a block lies outside its span");
+    const bool was_full = full(span, shape);
+    // [E3] release fence, pairs with [V1]: as [E1], for the link that is written into the block.
+    release_fence();
+    store_word(segment_.at(offset), span.first_free);
+    span.first_free = static_cast<std::uint32_t>(block) + 1;
+    --span.live;
+    count_bytes(shape.block_bytes, -1);
+    if (span.live == 0) {
+      PagePool pool(writer_);  // if it can't be had, the empty span stays: unlisted only if it was full, found by the repair
+      if (!was_full) unlist(page, size_class);
+      pool.give(page);
+    } else if (was_full) {
+      list(page, size_class);
+    }
+  }
+
+  void list(std::uint32_t page, std::uint32_t size_class) noexcept {
+    Page& span = segment_.page(page);
+    span.previous = 0;
+    span.next = shard_.partial[size_class];
+    if (span.next != 0 && span.next <= segment_.identity().page_count) segment_.page(span.next - 1).previous = page + 1;
+    shard_.partial[size_class] = page + 1;
+  }
+
+  void unlist(std::uint32_t page, std::uint32_t size_class) {
+    const Page& span = segment_.page(page);
+    check(span.next <= segment_.identity().page_count && span.previous <= segment_.identity().page_count,
+          "a list of spans leads outside the segment");
+    if (span.next != 0) segment_.page(span.next - 1).previous = span.previous;
+    if (span.previous != 0) {
+      segment_.page(span.previous - 1).next = span.next;
+    } else {
+      shard_.partial[size_class] = span.next;
+    }
+  }
+
+  Writer writer_;
+  Segment& segment_;
+  Shard& shard_;
+  std::uint32_t shard_index_;
+};
+
+}  // namespace shared_dict::detail

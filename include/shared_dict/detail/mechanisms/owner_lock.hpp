@@ -1,0 +1,135 @@
+// The lock of a shard or of the pool: one word that names its owner.
+//
+// Uncontended it is one compare-and-swap to take and one exchange to release. A waiter spins a little, yields, then sleeps on the
+// word in bounded steps. It asks after the owner's life from 10 ms on, in growing intervals; a dead owner's lock is released by
+// Attachment::reap_if_dead, a live owner, stopped or slow, is never robbed: then the wait ends in errc::lock_timeout.
+//
+// One word, never two: taking the lock and saying who has it is one store, so there is no instant at which a death would leave
+// a lock without a name.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include <shared_dict/detail/bytes/layout.hpp>
+#include <shared_dict/detail/bytes/words.hpp>
+#include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/platform/compiler.hpp>
+#include <shared_dict/detail/platform/futex.hpp>
+
+namespace shared_dict::detail {
+
+// What a writer brings to every lock it takes.
+struct Writer {
+  Attachment& attachment;
+  std::chrono::milliseconds timeout;
+};
+
+class OwnerLock {
+ public:
+  // `waits` counts the times that the lock was found taken.
+  OwnerLock(const Writer& writer, Word32& word, Word64* waits = nullptr)
+      : attachment_(&writer.attachment), word_(&word), self_(writer.attachment.self()) {
+    if (self_.free()) self_ = writer.attachment.require_registered();
+    std::uint32_t expected = 0;
+    // [L1] acquire, pairs with [L2], [D1]: sees all that the last owner did.
+    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_acquire, std::memory_order_relaxed)) {
+      wait(writer, waits);  // relaxed on failure: nothing is read on the strength of it
+    }
+  }
+  OwnerLock(const OwnerLock&) = delete;
+  OwnerLock& operator=(const OwnerLock&) = delete;
+  OwnerLock(OwnerLock&& other) noexcept
+      : attachment_(other.attachment_), word_(std::exchange(other.word_, nullptr)), self_(other.self_) {}
+  ~OwnerLock() { release(); }
+
+  // False in a process that was forked while its parent held the lock: it is the parent's, and so is what it protects.
+  bool mine() const noexcept { return attachment_->self().owner() == self_; }
+
+  void release() noexcept {
+    if (word_ == nullptr) return;
+    if (mine()) {
+      // [L2] release, pairs with [L1], [L3]: the next owner sees all that this one did.
+      if (LockWord(word_->exchange(0, std::memory_order_release)).has_waiters()) wake_one(*word_);
+    }
+    word_ = nullptr;
+  }
+
+ private:
+  SHARED_DICT_COLD void wait(const Writer& writer, Word64* waits) {
+    if (waits != nullptr) waits->fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
+    for (int i = 0; i < kSpins; ++i) {
+      cpu_relax();
+      if (try_take(self_)) return;
+    }
+    for (int i = 0; i < kYields; ++i) {
+      std::this_thread::yield();
+      if (try_take(self_)) return;
+    }
+    sleep_until_taken(writer);
+  }
+
+  void sleep_until_taken(const Writer& writer) {
+    const auto begin = Clock::now();
+    const auto deadline = begin + writer.timeout;
+    auto next_probe = begin + kFirstProbe;
+    auto probe_interval = kFirstProbe;
+    std::chrono::nanoseconds nap = kFirstNap;
+    for (;;) {
+      // From here on with the waiters bit: another sleeper may be there, and this one can't know.
+      if (try_take(self_.with_waiters())) return;
+      const LockWord seen(word_->load(std::memory_order_relaxed));  // relaxed: a hint whom to wait for
+      if (seen.free()) continue;
+      const auto now = Clock::now();
+      if (now >= next_probe) {
+        if (writer.attachment.reap_if_dead(seen)) continue;
+        probe_interval = std::min(probe_interval * 2, kLongestProbe);
+        next_probe = now + probe_interval;
+      }
+      if (now >= deadline) time_out(writer, seen);
+      std::uint32_t expected = seen.bits();
+      // relaxed: the bit only asks for a wake-up.
+      if (!seen.has_waiters() &&
+          !word_->compare_exchange_strong(expected, seen.with_waiters().bits(), std::memory_order_relaxed)) {
+        continue;
+      }
+      const auto left = std::min<std::chrono::nanoseconds>(deadline - now, next_probe - now);
+      wait_on(*word_, seen.with_waiters().bits(), std::clamp<std::chrono::nanoseconds>(left, kShortestNap, nap));
+      nap = std::min<std::chrono::nanoseconds>(nap * 2, kLongestNap);
+    }
+  }
+
+  bool try_take(LockWord as) noexcept {
+    std::uint32_t expected = 0;
+    // relaxed: looks before it writes, so that spinning doesn't move the cache line about.
+    if (word_->load(std::memory_order_relaxed) != 0) return false;
+    // [L3] acquire, pairs with [L2], [D1]: as [L1].
+    return word_->compare_exchange_strong(expected, as.bits(), std::memory_order_acquire, std::memory_order_relaxed);
+  }  // relaxed on failure: nothing is read on the strength of it
+
+  [[noreturn]] void time_out(const Writer& writer, LockWord owner) const {
+    fail(errc::lock_timeout, writer.attachment.name(),
+         "process " + std::to_string(writer.attachment.pid_of(owner)) + " holds a lock and lives; waited " +
+             std::to_string(writer.timeout.count()) +
+             " ms: let it go on or end it (its lock is then released by the next writer), or raise Options::lock_timeout");
+  }
+
+  static constexpr int kSpins = 100;
+  static constexpr int kYields = 4;
+  static constexpr std::chrono::nanoseconds kFirstNap = std::chrono::microseconds(100);
+  static constexpr std::chrono::nanoseconds kShortestNap = std::chrono::microseconds(50);
+  static constexpr std::chrono::nanoseconds kLongestNap = std::chrono::milliseconds(20);
+  static constexpr std::chrono::nanoseconds kFirstProbe = std::chrono::milliseconds(10);
+  static constexpr std::chrono::nanoseconds kLongestProbe = std::chrono::milliseconds(500);
+
+  Attachment* attachment_;
+  Word32* word_;
+  LockWord self_;
+};
+
+}  // namespace shared_dict::detail

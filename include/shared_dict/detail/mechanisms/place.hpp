@@ -1,0 +1,55 @@
+// Where a dictionary's files are: one directory each, <place>/shared_dict.<name>/, with `segment`, `guard.lock` and one
+// `process.<i>.lock` for each process record.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/platform/file.hpp>
+
+namespace shared_dict::detail {
+
+inline constexpr std::string_view kDirectoryPrefix = "shared_dict.";
+inline constexpr std::size_t kMaxNameLength = 200;
+
+inline bool valid_name(std::string_view name) noexcept {
+  if (name.empty() || name.size() > kMaxNameLength || name.front() == '.') return false;
+  for (const char c : name) {
+    const bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (!letter && c != '.' && c != '_' && c != '-') return false;
+  }
+  return true;
+}
+
+inline void require_valid_name(std::string_view name) {
+  if (!valid_name(name)) {
+    fail(errc::invalid_name, name, "a name has 1 to 200 characters of [A-Za-z0-9._-] and doesn't begin with a dot");
+  }
+}
+
+inline std::filesystem::path place_of(const std::filesystem::path& directory) {
+  return directory.empty() ? default_place() : directory;
+}
+
+class Place {
+ public:
+  Place(const std::filesystem::path& directory, std::string_view name)
+      : directory_(place_of(directory) / (std::string(kDirectoryPrefix) += name)) {}
+
+  const std::filesystem::path& directory() const noexcept { return directory_; }
+  std::filesystem::path segment() const { return directory_ / "segment"; }
+  std::filesystem::path guard() const { return directory_ / "guard.lock"; }
+  std::filesystem::path process_lock(std::uint32_t record) const {
+    return directory_ / ("process." + std::to_string(record) + ".lock");
+  }
+
+ private:
+  std::filesystem::path directory_;
+};
+
+// The files' mode widened by the right to search, for the directory.
+inline unsigned directory_mode(unsigned file_mode) noexcept { return file_mode | ((file_mode & 0444U) >> 2) | 0700U; }
+
+}  // namespace shared_dict::detail

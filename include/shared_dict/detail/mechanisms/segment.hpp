@@ -1,0 +1,109 @@
+// The mapped segment: typed access to its parts, and the growth of the memory behind it.
+//
+// The file has its full length from the start, mapped once; memory stands behind the header part and the pages below
+// `header().committed`. Growing is one system call and one store: nothing moves and nobody remaps.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include <shared_dict/detail/bytes/geometry.hpp>
+#include <shared_dict/detail/bytes/hash.hpp>
+#include <shared_dict/detail/bytes/layout.hpp>
+#include <shared_dict/detail/platform/file.hpp>
+
+namespace shared_dict::detail {
+
+inline std::uint64_t checksum_of(const Identity& identity) noexcept { return hash_bytes(&identity, sizeof identity, 0); }
+
+class Segment {
+ public:
+  Segment() noexcept = default;
+
+  // `identity` is a verified copy: what the process relies on can't change under it.
+  Segment(FileDescriptor file, FileId id, const Identity& identity)
+      : file_(std::move(file)),
+        id_(id),
+        mapping_(file_, identity.segment_bytes),
+        base_(mapping_.base()),
+        identity_(identity),
+        shape_{identity.key_fixed_bytes, identity.value_fixed_bytes, identity.value_alignment},
+        classes_(identity.page_bytes) {}
+
+  const FileId& id() const noexcept { return id_; }
+  const FileDescriptor& file() const noexcept { return file_; }
+  const Identity& identity() const noexcept { return identity_; }
+  const TypeShape& shape() const noexcept { return shape_; }
+  const SizeClasses& classes() const noexcept { return classes_; }
+
+  std::byte* at(std::uint64_t offset) const noexcept { return base_ + offset; }
+  Header& header() const noexcept { return *reinterpret_cast<Header*>(base_); }
+  ProcessRecord& record(std::uint32_t index) const noexcept {
+    return reinterpret_cast<ProcessRecord*>(base_ + identity_.records_at)[index];
+  }
+  Shard& shard(std::uint32_t index) const noexcept { return reinterpret_cast<Shard*>(base_ + identity_.shards_at)[index]; }
+  Page& page(std::uint32_t index) const noexcept { return reinterpret_cast<Page*>(base_ + identity_.pages_at)[index]; }
+  Bucket* buckets(TableWord table) const noexcept { return reinterpret_cast<Bucket*>(base_ + table.offset()); }
+
+  std::uint64_t page_offset(std::uint32_t page) const noexcept {
+    return identity_.data_at + std::uint64_t{page} * identity_.page_bytes;
+  }
+  std::uint32_t page_of(std::uint64_t offset) const noexcept {
+    return static_cast<std::uint32_t>((offset - identity_.data_at) / identity_.page_bytes);
+  }
+
+  // Where committed memory ends. Called behind the acquire load of the word that led to an offset: whoever published that word
+  // had committed the memory before, so relaxed is enough.
+  std::uint64_t data_end() const noexcept {
+    const std::uint32_t pages = header().committed.load(std::memory_order_relaxed);
+    return page_offset(std::min(pages, identity_.page_count));
+  }
+
+  // Whether [offset, offset + size) are committed pages' bytes: the check before following anything stored.
+  bool holds(std::uint64_t offset, std::uint64_t size) const noexcept {
+    const std::uint64_t end = data_end();
+    return offset >= identity_.data_at && offset <= end && size <= end - offset;
+  }
+
+  bool holds_table(TableWord table) const noexcept {
+    return table.log2_buckets() < 40 && holds(table.offset(), table.buckets() * sizeof(Bucket));
+  }
+
+  // Puts memory behind the pages below `pages`, some ahead so that the system call is rare. With the pool's lock held. A death
+  // between call and store costs nothing: the call can be repeated.
+  std::error_code commit(std::uint32_t pages) noexcept {
+    // relaxed: only changed under the lock that the caller holds.
+    const std::uint32_t committed = header().committed.load(std::memory_order_relaxed);
+    if (pages <= committed) return {};
+    const std::uint32_t ahead = std::clamp(committed / 16, 65536 / identity_.page_bytes, (1U << 20) / identity_.page_bytes);
+    const std::uint32_t wished =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{pages} + ahead, identity_.page_count));
+    std::uint32_t reached = wished;
+    if (commit_pages(committed, wished)) {
+      if (const std::error_code error = commit_pages(committed, pages)) return error;
+      reached = pages;
+    }
+    // relaxed: an offset in the new memory gets to others only through a word that is released later.
+    header().committed.store(reached, std::memory_order_relaxed);
+    return {};
+  }
+
+ private:
+  std::error_code commit_pages(std::uint32_t from, std::uint32_t to) noexcept {
+    const std::uint64_t table = identity_.pages_at;
+    if (const auto error = commit_range(file_, table + from * sizeof(Page), (to - from) * sizeof(Page))) return error;
+    return commit_range(file_, page_offset(from), page_offset(to) - page_offset(from));
+  }
+
+  FileDescriptor file_;
+  FileId id_;
+  Mapping mapping_;
+  std::byte* base_ = nullptr;
+  Identity identity_{};
+  TypeShape shape_{};
+  SizeClasses classes_;
+};
+
+}  // namespace shared_dict::detail

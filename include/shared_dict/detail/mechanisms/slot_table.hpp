@@ -1,0 +1,122 @@
+// A shard's slot table, for the owner of the shard's lock. Linear probing over buckets of seven slots; a search begins at the first
+// slot of the home bucket and ends at the first empty one.
+//
+// Rules that readers rely on (lookup.hpp):
+//   1. An entry's slot never changes as long as the entry's key stays and the epoch doesn't step.
+//   2. Between an entry's home and its slot there is no empty slot: erasing leaves a tombstone, unless the next slot is empty.
+//   3. A slot word is replaced, then the bucket's version steps, then the old block is freed.
+#pragma once
+
+#include <cstdint>
+
+#include <shared_dict/detail/mechanisms/entry.hpp>
+
+namespace shared_dict::detail {
+
+class SlotTable {
+ public:
+  SlotTable(Bucket* buckets, std::uint64_t count) noexcept : buckets_(buckets), mask_(count - 1) {}
+
+  std::uint64_t bucket_count() const noexcept { return mask_ + 1; }
+  std::uint64_t slot_count() const noexcept { return bucket_count() * kSlotsPerBucket; }
+  std::uint64_t home(std::uint64_t hash) const noexcept { return hash_home(hash) & mask_; }
+
+  // A slot by its bucket and its place therein.
+  struct Position {
+    std::uint64_t bucket = 0;
+    std::uint32_t slot = 0;
+  };
+
+  Position next(Position at) const noexcept {
+    if (++at.slot < kSlotsPerBucket) return at;
+    return {(at.bucket + 1) & mask_, 0};
+  }
+  Position previous(Position at) const noexcept {
+    if (at.slot > 0) return {at.bucket, at.slot - 1};
+    return {(at.bucket - 1) & mask_, kSlotsPerBucket - 1};
+  }
+
+  SlotWord word(Position at) const noexcept {
+    // relaxed: only the owner of the lock stores slot words, and that is the caller.
+    return SlotWord(buckets_[at.bucket].slots[at.slot].load(std::memory_order_relaxed));
+  }
+
+  // The moment of every insertion, replacement and erasure.
+  void store(Position at, SlotWord word) noexcept {
+    // [S1] release, pairs with [S2]: the entry is complete before a slot refers to it.
+    buckets_[at.bucket].slots[at.slot].store(word.bits(), std::memory_order_release);
+  }
+
+  // After the slot word was replaced, before its old block is freed.
+  void step_version(Position at) noexcept {
+    Word64& version = buckets_[at.bucket].version;
+    // relaxed: only the owner of the lock changes it.
+    const std::uint64_t next_version = version.load(std::memory_order_relaxed) + 1;
+    // [V2] release, pairs with [V3]: a reader that sees the step sees the new slot word.
+    version.store(next_version, std::memory_order_release);
+  }
+
+  struct Found {
+    bool found = false;
+    Position at;     // of the entry, or where it goes
+    bool free_slot = false;  // not found: `at` is a slot that can take it
+    Entry entry;
+  };
+
+  // `damaged()` is called, and must throw, when a slot refers to something that can't be an entry.
+  template <class Damaged>
+  Found find(const Segment& segment, const KeyBytes& key, Damaged damaged) const {
+    Found result;
+    const std::uint32_t tag = hash_tag(key.hash);
+    std::uint64_t bucket = home(key.hash);
+    for (std::uint64_t n = 0; n <= mask_; ++n, bucket = (bucket + 1) & mask_) {
+      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+        const Position at{bucket, slot};
+        const SlotWord seen = word(at);
+        if (seen.is_entry() && seen.tag() == tag) {
+          if (!read_entry(segment, seen.offset(), result.entry)) damaged();
+          if (result.entry.sizes.key() == key.bytes.size() &&
+              equal_racing(segment.at(seen.offset() + kWord), key.bytes.data(), key.bytes.size())) {
+            result.found = true;
+            result.at = at;
+            return result;
+          }
+        } else if (!seen.is_entry()) {
+          if (!result.free_slot) {
+            result.free_slot = true;
+            result.at = at;
+          }
+          if (seen.is_empty()) return result;
+        }
+      }
+    }
+    return result;
+  }
+
+  // For a table that no reader sees yet.
+  void clear() noexcept {
+    // [T1] release fence, pairs with [V1]: the pages may have held blocks that readers still copy.
+    release_fence();
+    for (std::uint64_t bucket = 0; bucket <= mask_; ++bucket) {
+      buckets_[bucket].version.store(0, std::memory_order_relaxed);  // relaxed: published with the table
+      for (Word64& slot : buckets_[bucket].slots) slot.store(0, std::memory_order_relaxed);  // relaxed: as above
+    }
+  }
+
+  // For a table that no reader sees yet: takes in a slot word of the old one.
+  void adopt(std::uint64_t hash, SlotWord word) noexcept {
+    for (std::uint64_t bucket = home(hash);; bucket = (bucket + 1) & mask_) {
+      for (Word64& slot : buckets_[bucket].slots) {
+        if (slot.load(std::memory_order_relaxed) != 0) continue;   // relaxed: private so far
+        slot.store(word.bits(), std::memory_order_relaxed);        // relaxed: published with the table
+        return;
+      }
+    }
+  }
+
+ private:
+  Bucket* buckets_;
+  std::uint64_t mask_;
+};
+
+}  // namespace shared_dict::detail

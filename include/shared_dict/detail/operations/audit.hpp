@@ -1,0 +1,241 @@
+// Checks every invariant of what is stored, with everything locked: true against derived, and each against itself.
+//
+//   pages    the runs lie one behind the other up to the frontier, within committed memory; free ones don't touch; bins, count and
+//            charge are what the words say
+//   shards   table and entries lie in runs that the shard owns; keys are where a search finds them, once, in the right shard; items,
+//            tombstones and bytes are what the table says
+//   blocks   each live block belongs to one entry, fits it, and lies on a block boundary; live + listed + never used = all; a run
+//            without a live block is in the pool
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include <shared_dict/detail/operations/mutation.hpp>
+#include <shared_dict/stats.hpp>
+
+namespace shared_dict::detail {
+
+class Audit {
+ public:
+  explicit Audit(const Writer& writer) : writer_(writer), segment_(writer.attachment.segment()) {}
+
+  AuditReport run() {
+    try {
+      std::vector<LockedShard> shards = lock_all(writer_);
+      const PagePool pool(writer_);
+      collect_runs(pool);
+      for (LockedShard& shard : shards) check_shard(shard);
+      check_runs();
+      check_pool(pool);
+    } catch (const Error& error) {
+      if (error.code() != errc::corrupted) throw;
+      note(error.what());
+    }
+    return std::move(report_);
+  }
+
+ private:
+  struct Run {
+    PageWord word;
+    std::vector<std::uint64_t> blocks;  // offsets of entries
+    bool table = false;                 // a shard's current table
+    bool listed = false;                // a partial span in its shard's list
+  };
+
+  void note(std::string problem) {
+    if (report_.problems.size() < 100) report_.problems.push_back(std::move(problem));
+  }
+  static std::string in_shard(std::uint32_t index) { return "shard " + std::to_string(index) + ": "; }
+
+  void collect_runs(const PagePool& pool) {
+    pool.for_each_run([&](std::uint32_t page, PageWord word) {
+      runs_.emplace(page, Run{word, {}, false, false});
+      if (segment_.page(page + word.pages() - 1).head != page) note("page " + std::to_string(page) + ": its run's end has another head");
+    });
+    // relaxed: only grows, under the lock that is held.
+    if (pool.frontier() > segment_.header().committed.load(std::memory_order_relaxed)) note("the frontier lies behind committed memory");
+  }
+
+  Run* run_of(std::uint64_t offset) {
+    auto after = runs_.upper_bound(segment_.page_of(offset));
+    if (after == runs_.begin()) return nullptr;
+    --after;
+    return segment_.page_of(offset) < after->first + after->second.word.pages() ? &after->second : nullptr;
+  }
+
+  void check_shard(LockedShard& shard) {
+    const std::uint32_t index = shard.index();
+    const Shard& fields = shard.fields();
+    std::uint64_t items = 0;
+    std::uint64_t tombstones = 0;
+    std::uint64_t bytes = 0;
+    if (!shard.table_word().none()) {
+      const SlotTable table = shard.table();
+      Run* const run = run_of(shard.table_word().offset());
+      if (run == nullptr || run->word.kind() != PageKind::table || run->word.shard() != index || run->table) {
+        note(in_shard(index) + "its table lies in pages of another use");
+      } else {
+        run->table = true;
+      }
+      std::unordered_set<std::string_view> keys;
+      bool empty_slot = false;
+      for (std::uint64_t bucket = 0; bucket < table.bucket_count(); ++bucket) {
+        for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+          const SlotWord word = table.word({bucket, slot});
+          tombstones += word.is_erased() ? 1 : 0;
+          empty_slot = empty_slot || word.is_empty();
+          if (!word.is_entry()) continue;
+          ++items;
+          bytes += check_entry(shard, word, keys);
+        }
+      }
+      if (!empty_slot) note(in_shard(index) + "no empty slot is left to end a search");
+    }
+    // relaxed, all: written under the lock that is held.
+    if (fields.items.load(std::memory_order_relaxed) != items) note(in_shard(index) + "its count of items is wrong");
+    if (fields.tombstones.load(std::memory_order_relaxed) != tombstones) note(in_shard(index) + "its count of tombstones is wrong");
+    if (fields.block_bytes.load(std::memory_order_relaxed) != bytes) note(in_shard(index) + "its count of bytes is wrong");
+    if (fields.dirty.load(std::memory_order_relaxed) != 0) note(in_shard(index) + "it waits to be repaired");  // relaxed
+    for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) check_list(index, fields, c);
+  }
+
+  // The bytes of its block.
+  std::uint64_t check_entry(const LockedShard& shard, SlotWord word, std::unordered_set<std::string_view>& keys) {
+    const std::string where = in_shard(shard.index()) + "entry " + std::to_string(word.offset()) + ": ";
+    Entry entry;
+    if (!read_entry(segment_, word.offset(), entry)) {
+      note(where + "it can't be one");
+      return 0;
+    }
+    const KeyBytes key = hash_key(segment_, entry.key(segment_));
+    if (hash_tag(key.hash) != word.tag()) note(where + "its tag isn't its key's");
+    if (hash_shard(key.hash, segment_.identity().shard_count) != shard.index()) note(where + "its key belongs to another shard");
+    if (!keys.emplace(reinterpret_cast<const char*>(key.bytes.data()), key.bytes.size()).second) note(where + "its key is there twice");
+    if (const auto found = shard.find(key); !found.found || found.entry.offset != word.offset()) {
+      note(where + "a search for its key doesn't find it");
+    }
+    Run* const run = run_of(word.offset());
+    if (run == nullptr || run->word.shard() != shard.index() ||
+        (run->word.kind() != PageKind::span && run->word.kind() != PageKind::large)) {
+      note(where + "it lies in pages of another use");
+      return 0;
+    }
+    run->blocks.push_back(word.offset());
+    const std::uint64_t size = entry_bytes(segment_, entry.sizes);
+    if (run->word.kind() == PageKind::large) {
+      const std::uint64_t room = std::uint64_t{run->word.pages()} * segment_.identity().page_bytes;
+      if (size > room || size + segment_.identity().page_bytes <= room) note(where + "its run has the wrong length");
+      return room;
+    }
+    if (size > segment_.classes().largest_block() || class_of(size) != run->word.size_class()) {
+      note(where + "it lies in a span of another size class");
+      return 0;
+    }
+    return segment_.classes()[run->word.size_class()].block_bytes;
+  }
+
+  void check_list(std::uint32_t index, const Shard& fields, std::uint32_t size_class) {
+    std::uint32_t previous = 0;
+    for (std::uint32_t link = fields.partial[size_class]; link != 0; link = segment_.page(link - 1).next) {
+      const auto run = runs_.find(link - 1);
+      if (run == runs_.end() || run->second.word.kind() != PageKind::span || run->second.word.shard() != index ||
+          run->second.word.size_class() != size_class || run->second.listed) {
+        note(in_shard(index) + "its list of spans leads to something else");
+        return;
+      }
+      if (segment_.page(link - 1).previous != previous) note(in_shard(index) + "its list of spans doesn't lead back");
+      run->second.listed = true;
+      previous = link;
+    }
+  }
+
+  void check_runs() {
+    for (const auto& [page, run] : runs_) {
+      const std::string where = "pages from " + std::to_string(page) + ": ";
+      switch (run.word.kind()) {
+        case PageKind::table:
+          if (!run.table) note(where + "a table that no shard uses");
+          break;
+        case PageKind::large:
+          if (run.blocks.size() != 1) note(where + "a large block with " + std::to_string(run.blocks.size()) + " entries");
+          break;
+        case PageKind::span: check_span(page, run, where); break;
+        default: break;
+      }
+    }
+  }
+
+  void check_span(std::uint32_t page, const Run& run, const std::string& where) {
+    if (run.word.size_class() >= segment_.classes().count()) return note(where + "an unknown size class");
+    const SizeClass& shape = segment_.classes()[run.word.size_class()];
+    if (run.word.pages() != shape.span_pages) return note(where + "a span of the wrong length");
+    const Page& span = segment_.page(page);
+    std::vector<char> seen(shape.span_blocks, 0);
+    for (const std::uint64_t offset : run.blocks) {
+      const std::uint64_t at = offset - segment_.page_offset(page);
+      if (at % shape.block_bytes != 0 || at / shape.block_bytes >= shape.span_blocks || seen[at / shape.block_bytes]++ != 0) {
+        note(where + "two entries share a block");
+        return;
+      }
+    }
+    std::uint64_t listed = 0;
+    for (std::uint64_t link = span.first_free; link != 0; ++listed) {
+      if (link > shape.span_blocks || link > span.carved || seen[link - 1]++ != 0) {
+        note(where + "a list of free blocks leads to one in use");
+        return;
+      }
+      link = load_word(segment_.at(segment_.page_offset(page) + (link - 1) * shape.block_bytes));
+    }
+    if (span.live != run.blocks.size()) note(where + "its count of blocks in use is wrong");
+    if (span.carved > shape.span_blocks || span.live + listed != span.carved) note(where + "a block is lost");
+    if (span.live == 0) note(where + "a span without a block in use");
+    if (run.listed != (span.live < shape.span_blocks)) note(where + "a span with room isn't listed, or a full one is");
+    for (std::uint32_t i = 0; i < shape.span_pages; ++i) {
+      if (segment_.page(page + i).head != page) note(where + "a page of the span has another head");
+    }
+  }
+
+  void check_pool(const PagePool& pool) {
+    std::uint64_t free_pages = 0;
+    std::uint64_t charged = 0;
+    std::map<std::uint32_t, std::uint64_t> in_bins;
+    bool before_free = false;
+    for (const auto& [page, run] : runs_) {
+      const bool free = run.word.kind() == PageKind::free;
+      if (free && before_free) note("pages from " + std::to_string(page) + ": two free runs touch");
+      before_free = free;
+      charged += pool.charge_of_run(run.word);
+      if (!free) continue;
+      free_pages += run.word.pages();
+      ++in_bins[PagePool::bin_of(run.word.pages())];
+    }
+    const Pool& fields = pool.fields();
+    if (fields.free_pages != free_pages) note("the pool's count of free pages is wrong");
+    if (fields.charged != charged) note("the pool's charge is wrong");
+    for (std::uint32_t bin = 0; bin < kRunBins; ++bin) {
+      std::uint64_t count = 0;
+      for (std::uint32_t link = fields.bins[bin]; link != 0 && count <= runs_.size(); link = segment_.page(link - 1).next) {
+        const auto run = runs_.find(link - 1);
+        if (run == runs_.end() || run->second.word.kind() != PageKind::free || PagePool::bin_of(run->second.word.pages()) != bin) {
+          note("a list of free pages leads to something else");
+          return;
+        }
+        ++count;
+      }
+      if (count != in_bins[bin]) note("a list of free pages is too short or too long");
+      if (((fields.bin_bits >> bin) & 1) != (count != 0 ? 1U : 0U)) note("the pool's bits aren't its lists");
+    }
+  }
+
+  Writer writer_;
+  Segment& segment_;
+  std::map<std::uint32_t, Run> runs_;
+  AuditReport report_;
+};
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,397 @@
+// Create, attach, open_or_create, remove, exists, list: each under the dictionary's guard.
+//
+// Creation: everything is built under the guard, the header's magic is stored last. A creator that dies before leaves a segment
+// without magic (or none), which the next one under the guard takes for unfinished and makes anew.
+// Removal: the segment's name goes first; that is the moment. What is left is unfinished, or just an empty directory.
+//
+// The name may lead elsewhere at any time: guard and directory can be removed and made again while somebody waits. So whoever
+// gets the guard checks that the name still leads to the very file that it locked, and starts over if not.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/options.hpp>
+#include <shared_dict/version.hpp>
+
+namespace shared_dict::detail {
+
+// What a dictionary is opened as.
+struct StoredTypes {
+  std::string key_name;
+  std::string value_name;
+  TypeShape shape;
+
+  std::uint64_t fingerprint() const {
+    const std::string all = key_name + "\n" + value_name + "\n" + std::to_string(shape.key_fixed_bytes) + " " +
+                            std::to_string(shape.value_fixed_bytes) + " " + std::to_string(shape.value_alignment);
+    return hash_bytes(all.data(), all.size(), 0);
+  }
+};
+
+enum class OpenMode { create, attach, open_or_create };
+
+class Lifecycle {
+ public:
+  Lifecycle(std::string_view name, const std::filesystem::path& directory, std::chrono::milliseconds timeout)
+      : name_(name), place_((require_valid_name(name), directory), name), deadline_(Clock::now() + timeout), timeout_(timeout) {}
+
+  std::shared_ptr<Attachment> open(OpenMode mode, const Options& options, const StoredTypes& types) {
+    if (mode != OpenMode::attach) require_valid(options);
+    for (;;) {
+      if (mode == OpenMode::attach) {
+        if (!status_of(place_.segment())) not_found();
+      } else if (!make_place(options)) {
+        continue;
+      }
+      const auto guard = LocalRegistry::instance().guard(place_.guard());
+      if (!guard) {
+        explain_missing_guard();
+        continue;
+      }
+      const Guard::Hold hold = hold_guard(*guard);
+      if (!leads_to(*guard)) continue;
+      Found found = inspect();
+      std::shared_ptr<Attachment> attachment;
+      if (found.state == State::complete) {
+        attachment = find_or_map(found, guard);
+        if (found.identity.lifetime == 0 && !attachment->anyone_alive(false)) {
+          Attachment::destroy_files(place_, found.identity.max_processes, false);
+          found.state = State::none;
+        }
+      }
+      switch (found.state) {
+        case State::complete:
+          if (mode == OpenMode::create) {
+            fail(errc::already_exists, name_, "the name is in use: attach to it, use open_or_create, or remove(name) first");
+          }
+          require_types(found.identity, types);
+          join(attachment);
+          return attachment;
+        case State::foreign:
+        case State::damaged: refuse(found, mode);
+        case State::none:
+        case State::unfinished: break;
+      }
+      if (mode == OpenMode::attach) not_found();
+      Attachment::destroy_files(place_, kMaxProcesses, false);
+      return create(guard, options, types);
+    }
+  }
+
+  // True if it was there.
+  bool remove() {
+    for (;;) {
+      const auto status = status_of(place_.directory());
+      if (!status || !status->directory) return false;
+      const auto guard = LocalRegistry::instance().guard(place_.guard());
+      if (!guard) {
+        if (!status_of(place_.guard())) {  // nothing of ours, or a remover that died at the very end
+          remove_directory(place_.directory());
+          return false;
+        }
+        explain_missing_guard();
+        continue;
+      }
+      const Guard::Hold hold = hold_guard(*guard);
+      if (!leads_to(*guard)) continue;
+      Found found = inspect();
+      if (found.state == State::foreign && !found.ours) refuse(found, OpenMode::attach);
+      const bool there = found.state == State::damaged || found.state == State::foreign ||
+                         (found.state == State::complete && (found.identity.lifetime == 1 || in_use(found, guard)));
+      Attachment::destroy_files(place_, kMaxProcesses, true);
+      return there;
+    }
+  }
+
+  // Looks without the guard: waits for nobody.
+  bool exists() {
+    Found found = inspect();
+    if (found.state != State::complete) return false;
+    if (found.identity.lifetime == 1) return true;
+    const auto guard = LocalRegistry::instance().guard(place_.guard());
+    if (!guard) return false;
+    const std::scoped_lock probing(guard->process_mutex());
+    return in_use(found, guard);
+  }
+
+ private:
+  enum class State { none, unfinished, complete, foreign, damaged };
+
+  struct Found {
+    State state = State::none;
+    bool ours = false;  // foreign: a dictionary, but of another layout
+    std::string what;   // foreign, damaged: why
+    FileDescriptor file;
+    FileId id;
+    Identity identity{};
+  };
+
+  void require_valid(const Options& options) const {
+    const auto refuse_option = [&](const char* text) { fail(errc::invalid_option, name_, text); };
+    if (options.heap_size == 0) refuse_option("Options::heap_size must not be 0");
+    if (options.heap_size > kMaxHeapSize) refuse_option("Options::heap_size is larger than 16 TiB");
+    if (options.max_processes == 0 || options.max_processes > kMaxProcesses) {
+      refuse_option("Options::max_processes must be 1 to 1000");
+    }
+    if (options.permissions > 0777) refuse_option("Options::permissions has bits outside 0777");
+    if ((options.permissions & 0600) != 0600) refuse_option("Options::permissions must let the owner read and write");
+    if (options.lock_timeout < std::chrono::milliseconds(0)) refuse_option("Options::lock_timeout is negative");
+    if (options.lifetime != Lifetime::attached && options.lifetime != Lifetime::persistent) {
+      refuse_option("Options::lifetime is none of its values");
+    }
+  }
+
+  [[noreturn]] void not_found() const {
+    fail(errc::not_found, name_, "there is none at " + place_.directory().string() + ": create it, or use open_or_create");
+  }
+
+  // Sees to it that the directory and the guard's file are there. False: somebody removed it meanwhile.
+  bool make_place(const Options& options) {
+    bool created = false;
+    if (const auto error = make_directory(place_.directory(), directory_mode(options.permissions)); !error) {
+      created = true;
+    } else if (error != std::errc::file_exists) {
+      cant("can't create " + place_.directory().string(), error);
+    }
+    const auto status = status_of(place_.directory());
+    if (!status) return false;
+    if (!status->directory) {
+      fail(errc::already_exists, name_, place_.directory().string() + " is in the way and is no directory: move it, or choose another name");
+    }
+    if (!status->mine && !status_of(place_.segment())) {
+      fail(errc::already_exists, name_, place_.directory().string() + " belongs to another user: choose another name or Options::directory");
+    }
+    const std::error_code error = LocalRegistry::instance().create_guard(place_.guard(), options.permissions);
+    if (!error || error == std::errc::file_exists) return true;
+    if (created) remove_directory(place_.directory());
+    if (error == std::errc::no_such_file_or_directory) return false;
+    cant("can't create " + place_.guard().string(), error);
+  }
+
+  // Out of memory is one of the library's own errors; all else is the system's.
+  [[noreturn]] void cant(const std::string& what, const std::error_code& error) const {
+    if (error == std::errc::no_space_on_device || error == std::errc::not_enough_memory) {
+      fail(errc::heap_full, name_, what + ": no memory left there (" + error.message() + "): free some, or choose another Options::directory");
+    }
+    fail(error, name_, what + ": choose another Options::directory, or mend its permissions");
+  }
+
+  // Why LocalRegistry had no guard: throws, unless trying again may help.
+  void explain_missing_guard() const {
+    const auto status = status_of(place_.guard());
+    if (status && !status->regular) {
+      fail(errc::incompatible_layout, name_, place_.guard().string() + " is in the way and is no lock file: move it away");
+    }
+    if (status) {
+      const std::error_code error = check_access(place_.guard());
+      if (error && error != std::errc::no_such_file_or_directory) cant("can't open " + place_.guard().string(), error);
+    } else if (status_of(place_.segment())) {
+      fail(errc::corrupted, name_, place_.guard().string() + " is missing: remove the directory by hand and create it anew");
+    }
+    if (Clock::now() >= deadline_) not_found();
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+
+  Guard::Hold hold_guard(Guard& guard) const {
+    Guard::Hold hold = guard.hold_until(deadline_);
+    if (!hold) {
+      fail(errc::lock_timeout, name_, "another process keeps " + place_.guard().string() + " locked (stopped while it attached or left?); waited " +
+                                          std::to_string(timeout_.count()) + " ms: let it go on or end it, or raise Options::lock_timeout");
+    }
+    return hold;
+  }
+
+  bool leads_to(const Guard& guard) const {
+    const auto status = status_of(place_.guard());
+    return status && status->id == guard.id();
+  }
+
+  // What is there under the segment's name.
+  Found inspect() const {
+    Found found;
+    std::error_code error;
+    const auto status = status_of(place_.segment(), error);
+    if (error) cant("can't look at " + place_.segment().string(), error);
+    if (!status) return found;
+    const auto is = [&](State state, std::string what) -> Found& {
+      found.state = state;
+      found.what = place_.segment().string() + " " + std::move(what);
+      return found;
+    };
+    if (!status->regular) return std::move(is(State::foreign, "is no regular file"));
+    found.file = open_existing(place_.segment(), error);
+    if (error == std::errc::no_such_file_or_directory) return found;
+    if (error) cant("can't open " + place_.segment().string(), error);
+    const auto opened = status_of(found.file);
+    if (!opened) cant("can't look at " + place_.segment().string(), last_error());
+    found.id = opened->id;
+    found.state = State::unfinished;
+    if (opened->size == 0) return found;
+    std::uint64_t magic = 0;
+    // [M2] read by system call, pairs with [M1]: openers come after the guard, which orders it; `exists` only takes a look.
+    if (opened->size >= sizeof magic && read_at(found.file, 0, &magic, sizeof magic)) return found;
+    if (opened->size >= sizeof magic && magic == 0) return found;
+    if (magic != kMagic) return std::move(is(State::foreign, "is no dictionary"));
+    alignas(8) std::byte bytes[sizeof(Header)];
+    if (opened->size < sizeof bytes || read_at(found.file, 0, bytes, sizeof bytes)) {
+      return std::move(is(State::damaged, "is too short"));
+    }
+    std::uint32_t order = 0;
+    std::uint32_t layout = 0;
+    std::uint64_t checksum = 0;
+    std::memcpy(&order, bytes + offsetof(Header, byte_order), sizeof order);
+    std::memcpy(&layout, bytes + offsetof(Header, layout_version), sizeof layout);
+    std::memcpy(&checksum, bytes + offsetof(Header, checksum), sizeof checksum);
+    std::memcpy(&found.identity, bytes + offsetof(Header, identity), sizeof found.identity);
+    found.ours = true;
+    if (order != kByteOrder) return std::move(is(State::foreign, "was written on a machine of another byte order"));
+    if (layout != kLayoutVersion) {
+      return std::move(is(State::foreign, "has layout " + std::to_string(layout) + ", this program knows layout " +
+                                              std::to_string(kLayoutVersion) + ": use the same version of the library"));
+    }
+    if (checksum != checksum_of(found.identity) || !plausible(found.identity, opened->size)) {
+      return std::move(is(State::damaged, "has a damaged header"));
+    }
+    found.state = State::complete;
+    return found;
+  }
+
+  [[noreturn]] void refuse(const Found& found, OpenMode mode) const {
+    if (mode == OpenMode::create) fail(errc::already_exists, name_, found.what + "; choose another name, or remove it");
+    if (found.state == State::damaged) fail_corrupted(name_, found.what);
+    fail(errc::incompatible_layout, name_, found.what + "; choose another name, or remove it");
+  }
+
+  // Whether anybody who lives is attached to what was found. With the guard held, or at least its mutex.
+  bool in_use(Found& found, const std::shared_ptr<Guard>& guard) const {
+    return find_or_map(found, guard)->anyone_alive(false);
+  }
+
+  // This process's attachment to what was found, or one that isn't registered yet.
+  std::shared_ptr<Attachment> find_or_map(Found& found, const std::shared_ptr<Guard>& guard) const {
+    if (auto known = LocalRegistry::instance().find<Attachment>(found.id)) return known;
+    return map(found, guard);
+  }
+
+  std::shared_ptr<Attachment> map(Found& found, const std::shared_ptr<Guard>& guard) const {
+    try {
+      return std::make_shared<Attachment>(name_, place_, guard, Segment(std::move(found.file), found.id, found.identity), timeout_);
+    } catch (const std::system_error& error) {
+      cant("can't map " + place_.segment().string(), error.code());
+    }
+  }
+
+  // Makes this process a member, once. The registry comes first: an attachment that isn't registered is dropped without the
+  // guard, which is held here.
+  void join(const std::shared_ptr<Attachment>& attachment) const {
+    if (!attachment->self().free()) return;
+    LocalRegistry::instance().add(attachment->segment().id(), attachment);
+    attachment->reap_dead();
+    attachment->register_process();
+  }
+
+  void require_types(const Identity& identity, const StoredTypes& types) const {
+    if (identity.type_fingerprint == types.fingerprint()) return;
+    const std::string key(identity.key_name, identity.key_name_bytes);
+    const std::string value(identity.value_name, identity.value_name_bytes);
+    const auto shape = [](std::uint64_t key_bytes, std::uint64_t value_bytes, std::uint32_t alignment) {
+      return " (key bytes " + std::to_string(key_bytes) + ", value bytes " + std::to_string(value_bytes) + ", alignment " +
+             std::to_string(alignment) + "; 0 bytes: any number)";
+    };
+    fail(errc::type_mismatch, name_,
+         "it was created as SharedDict<" + key + ", " + value + ">" +
+             shape(identity.key_fixed_bytes, identity.value_fixed_bytes, identity.value_alignment) +
+             " and opened as SharedDict<" + types.key_name + ", " + types.value_name + ">" +
+             shape(types.shape.key_fixed_bytes, types.shape.value_fixed_bytes, types.shape.value_alignment) +
+             ": open it with the creator's types, or choose another name");
+  }
+
+  std::shared_ptr<Attachment> create(const std::shared_ptr<Guard>& guard, const Options& options, const StoredTypes& types) const {
+    Found made;
+    Identity& identity = made.identity;
+    std::random_device random;
+    const auto random64 = [&] { return (std::uint64_t{random()} << 32) | random(); };
+    identity.instance = random64();
+    identity.hash_seed = random64();
+    identity.heap_size = options.heap_size;
+    identity.max_items = options.max_items;
+    identity.max_processes = options.max_processes;
+    identity.lifetime = options.lifetime == Lifetime::persistent ? 1 : 0;
+    identity.permissions = options.permissions;
+    identity.key_fixed_bytes = types.shape.key_fixed_bytes;
+    identity.value_fixed_bytes = types.shape.value_fixed_bytes;
+    identity.value_alignment = types.shape.value_alignment;
+    identity.type_fingerprint = types.fingerprint();
+    const auto store_name = [](const std::string& name, char* to, std::uint32_t& bytes) {
+      bytes = static_cast<std::uint32_t>(std::min<std::size_t>(name.size(), kTypeNameBytes));
+      std::memcpy(to, name.data(), bytes);
+    };
+    store_name(types.key_name, identity.key_name, identity.key_name_bytes);
+    store_name(types.value_name, identity.value_name, identity.value_name_bytes);
+    plan(identity, types.shape);
+
+    const auto path = place_.segment();
+    std::error_code error;
+    made.file = create_new(path, options.permissions, error);
+    if (!error) error = set_size(made.file, identity.segment_bytes);
+    if (!error) error = commit_range(made.file, 0, identity.pages_at);
+    if (error) {
+      abandon();
+      cant("can't create " + path.string(), error);
+    }
+    made.id = status_of(made.file).value_or(FileStatus{}).id;
+    try {
+      auto attachment = map(made, guard);
+      // A new file is all zeros, and that is how records, shards, page table and pool begin.
+      Header& header = attachment->segment().header();
+      header.byte_order = kByteOrder;
+      header.layout_version = kLayoutVersion;
+      header.identity = identity;
+      header.checksum = checksum_of(identity);
+      join(attachment);
+      // [M1] release, pairs with [M2]: complete before it counts.
+      header.magic.store(kMagic, std::memory_order_release);
+      return attachment;
+    } catch (...) {
+      abandon();
+      throw;
+    }
+  }
+
+  // A creation that failed leaves nothing.
+  void abandon() const noexcept { Attachment::destroy_files(place_, kMaxProcesses, true); }
+
+  std::string name_;
+  Place place_;
+  Clock::time_point deadline_;
+  std::chrono::milliseconds timeout_;
+};
+
+inline std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(place_of(directory), error)) {
+    const std::string file = entry.path().filename().string();
+    if (!file.starts_with(kDirectoryPrefix)) continue;
+    const std::string name = file.substr(kDirectoryPrefix.size());
+    if (!valid_name(name)) continue;
+    try {
+      if (Lifecycle(name, directory, std::chrono::milliseconds(0)).exists()) names.push_back(name);
+    } catch (const std::system_error&) {  // somebody else's, or going away at this moment
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,215 @@
+// One shard with its lock held: the steps that writers are made of.
+//
+// What every owner does first, before anything else: if the dictionary was cleared, make this shard empty; if an owner died in it,
+// rebuild what is derived. Then each change is one store, and everything around it can be lost and rebuilt:
+//
+//   insert     allocate, fill | slot word | count
+//   replace    allocate, fill | slot word | version + 1, free the old block
+//   in place   | value word
+//   erase      | slot word | version + 1, count, free the block
+//   grow       allocate, fill | table word | epoch + 1, free the old table
+//   clear      (all shards locked) | clear generation | each shard: epoch + 1, no table, free everything
+//
+// What dies left of the bar leaves blocks or pages that no slot refers to; what dies right of it leaves the same and wrong
+// counts. The repair finds both, and steps the epoch before it frees the first byte, as the version may not have been stepped.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <shared_dict/detail/mechanisms/heap.hpp>
+#include <shared_dict/detail/mechanisms/slot_table.hpp>
+#include <shared_dict/detail/operations/repair.hpp>
+
+namespace shared_dict::detail {
+
+class LockedShard {
+ public:
+  LockedShard(const Writer& writer, std::uint32_t index)
+      : writer_(writer),
+        segment_(writer.attachment.segment()),
+        shard_(segment_.shard(index)),
+        index_(index),
+        lock_(writer, shard_.lock, &shard_.lock_waits),
+        heap_(writer, index) {
+    make_current();
+  }
+  LockedShard(const LockedShard&) = delete;
+  LockedShard& operator=(const LockedShard&) = delete;
+  LockedShard(LockedShard&&) = default;
+  ~LockedShard() = default;
+
+  // Catches up with a clear, or with the death of an owner.
+  void make_current() {
+    // relaxed: `dirty` was set by whoever released the lock; the generation is stored with all locks held.
+    const std::uint64_t generation = segment_.header().clear_generation.load(std::memory_order_relaxed);
+    if (get(shard_.generation) != generation) {
+      reset_shard(writer_, heap_, shard_, index_, generation);
+    } else if (shard_.dirty.load(std::memory_order_relaxed) != 0) {  // relaxed: as above
+      repair_shard(writer_, heap_, shard_, index_);
+    }
+  }
+
+  const Segment& segment() const noexcept { return segment_; }
+  Shard& fields() noexcept { return shard_; }
+  std::uint32_t index() const noexcept { return index_; }
+  bool mine() const noexcept { return lock_.mine(); }
+
+  TableWord table_word() const noexcept {
+    // relaxed: only the owner of the lock stores it.
+    return TableWord(shard_.table.load(std::memory_order_relaxed));
+  }
+  std::uint64_t items() const noexcept { return get(shard_.items); }
+  std::uint64_t slot_count() const noexcept { return table_word().none() ? 0 : table_word().buckets() * kSlotsPerBucket; }
+
+  SlotTable table() const {
+    const TableWord word = table_word();
+    if (!segment_.holds_table(word)) damaged("a table lies outside the segment");
+    return {segment_.buckets(word), word.buckets()};
+  }
+
+  SlotTable::Found find(const KeyBytes& key) const {
+    if (table_word().none()) return {};
+    return table().find(segment_, key, [this] { damaged("a slot refers to something that is no entry"); });
+  }
+
+  [[noreturn]] void damaged(const char* what) const { fail_corrupted(writer_.attachment.name(), what); }
+
+  // ---- changes. Each is complete, or has thrown and changed nothing.
+
+  void insert(SlotTable::Found found, const KeyBytes& key, Bytes value) {
+    if (needs_room()) {
+      grow(found.free_slot);
+      found = find(key);
+    }
+    if (!found.free_slot) fail(errc::heap_full, writer_.attachment.name(), "its table is full and can't grow");
+    const std::uint64_t offset = make_entry(key, value);
+    // relaxed, before the slot word: a scan that meets the entry sees that something was added.
+    shard_.insertions.store(get(shard_.insertions) + 1, std::memory_order_relaxed);
+    SlotTable slots = table();
+    const bool reused = slots.word(found.at).is_erased();
+    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
+    set(shard_.items, get(shard_.items) + 1);
+    if (reused) set(shard_.tombstones, get(shard_.tombstones) - 1);
+  }
+
+  void replace(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
+    if (in_place(found.entry, value.size())) {
+      // [S3] release, pairs with [V1]: one store is the whole change; what its writer did before is seen with it.
+      std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(segment_.at(found.entry.value_at)))
+          .store(load_tail_or_word(value), std::memory_order_release);
+      return;
+    }
+    const std::uint64_t offset = make_entry(key, value);
+    SlotTable slots = table();
+    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
+    slots.step_version(found.at);
+    heap_.free(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+  }
+
+  void erase(const SlotTable::Found& found) {
+    SlotTable slots = table();
+    const bool chain_ends = slots.word(slots.next(found.at)).is_empty();
+    slots.store(found.at, chain_ends ? SlotWord() : SlotWord::erased());
+    slots.step_version(found.at);
+    std::uint64_t tombstones = get(shard_.tombstones) + (chain_ends ? 0 : 1);
+    if (chain_ends) {
+      // Tombstones that now stand before an empty slot hold no chain together any more.
+      for (auto at = slots.previous(found.at); tombstones > 0 && slots.word(at).is_erased(); at = slots.previous(at)) {
+        slots.store(at, SlotWord());
+        --tombstones;
+      }
+    }
+    set(shard_.tombstones, tombstones);
+    set(shard_.items, get(shard_.items) - 1);
+    heap_.free(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+  }
+
+  // The next entry from the shard's hint on, or nothing; for extract_any.
+  SlotTable::Found find_any() {
+    SlotTable::Found found;
+    if (table_word().none() || items() == 0) return found;
+    const SlotTable slots = table();
+    for (std::uint64_t n = 0; n < slots.bucket_count(); ++n) {
+      const std::uint64_t bucket = (shard_.scan_hint + n) & (slots.bucket_count() - 1);
+      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+        const SlotTable::Position at{bucket, slot};
+        if (!slots.word(at).is_entry()) continue;
+        shard_.scan_hint = bucket;
+        take_found(slots, at, found);
+        return found;
+      }
+    }
+    return found;
+  }
+
+  // f(Found) for each entry; f may erase or replace what it was given.
+  template <class F>
+  void for_each(F f) {
+    if (table_word().none()) return;
+    const SlotTable slots = table();
+    for (std::uint64_t bucket = 0; bucket < slots.bucket_count(); ++bucket) {
+      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+        const SlotTable::Position at{bucket, slot};
+        if (!slots.word(at).is_entry()) continue;
+        SlotTable::Found found;
+        take_found(slots, at, found);
+        f(found);
+      }
+    }
+  }
+
+ private:
+  // relaxed, both: written under the lock only; read without it as a hint.
+  static std::uint64_t get(const Word64& word) noexcept { return word.load(std::memory_order_relaxed); }
+  static void set(Word64& word, std::uint64_t value) noexcept { word.store(value, std::memory_order_relaxed); }
+
+  static std::uint64_t load_tail_or_word(Bytes value) noexcept {
+    if (value.size() < kWord) return load_tail(value.data(), value.size());
+    std::uint64_t word;
+    std::memcpy(&word, value.data(), kWord);
+    return word;
+  }
+
+  bool in_place(const Entry& entry, std::size_t size) const noexcept {
+    const std::uint64_t fixed = segment_.shape().value_fixed_bytes;
+    return fixed != 0 && fixed <= kWord && size == fixed && entry.sizes.value() == fixed;
+  }
+
+  void take_found(const SlotTable& slots, SlotTable::Position at, SlotTable::Found& found) const {
+    if (!read_entry(segment_, slots.word(at).offset(), found.entry)) damaged("a slot refers to something that is no entry");
+    found.found = true;
+    found.at = at;
+  }
+
+  std::uint64_t make_entry(const KeyBytes& key, Bytes value) {
+    const std::uint64_t offset = heap_.allocate(entry_bytes(segment_, EntrySizes(key.bytes.size(), value.size())));
+    write_entry(segment_, offset, key.bytes, value);
+    return offset;
+  }
+
+  bool needs_room() const noexcept { return (get(shard_.items) + get(shard_.tombstones) + 1) * 5 > slot_count() * 4; }
+
+  // Doubles the table, or, where tombstones are what fills it, only sweeps them away. If there is no memory for it the old table goes on, as long as it has a
+  // free slot and an empty one to end searches.
+  SHARED_DICT_COLD void grow(bool can_go_on) {
+    const std::uint32_t smallest = static_cast<std::uint32_t>(std::countr_zero(segment_.identity().page_bytes)) - 6;
+    std::uint32_t log2 = table_word().none() ? smallest : table_word().log2_buckets();
+    if ((items() + 1) * 8 > (std::uint64_t{kSlotsPerBucket} << log2) * 5) ++log2;
+    try {
+      rebuild_table(writer_, heap_, shard_, log2);
+    } catch (const Error& error) {
+      const bool nearly_full = get(shard_.items) + get(shard_.tombstones) + 2 > slot_count();
+      if (error.code() != errc::heap_full || !can_go_on || nearly_full) throw;
+    }
+  }
+
+  Writer writer_;
+  Segment& segment_;
+  Shard& shard_;
+  std::uint32_t index_;
+  OwnerLock lock_;
+  Heap heap_;
+};
+
+}  // namespace shared_dict::detail

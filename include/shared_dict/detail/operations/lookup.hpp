@@ -1,0 +1,138 @@
+// Reading without a lock: optimistic, then validated. No store to shared memory, no system call, no waiting for anybody.
+//
+// A reader notes the shard's epoch and table, and at each bucket its version; it follows slot words into entries, compares and
+// copies. Whatever it concludes from an entry's bytes holds only if, behind an acquire fence, version and epoch are unchanged:
+// then the block had not been freed when the bytes were read (rule 3 in slot_table.hpp, and the repair's epoch step). That goes
+// for "not equal" and "impossible" as much as for "equal": the block may have been freed and reused with the key still there.
+//
+// Why a miss is right if the epoch is unchanged: a key that was there during the whole search stayed in its slot, with no empty
+// slot before it, so the search would have met it.
+//
+// Progress: lock-free. A validation fails only if a writer of the same bucket got something done meanwhile, or a table grew.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include <shared_dict/detail/bytes/racing_bytes.hpp>
+#include <shared_dict/detail/mechanisms/entry.hpp>
+#include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/platform/compiler.hpp>
+
+namespace shared_dict::detail {
+
+// What a reader notes when it comes to a shard. `none`: there is nothing to search.
+struct ShardView {
+  const Shard* shard;
+  std::uint64_t epoch;
+  TableWord table;
+};
+
+inline ShardView view_shard(const Segment& segment, std::uint32_t index) noexcept {
+  const Shard& shard = segment.shard(index);
+  ShardView view{&shard, 0, TableWord()};
+  // [C4] acquire, pairs with [C2]: a shard that has caught up with a clear shows no old table.
+  const std::uint64_t generation = shard.generation.load(std::memory_order_acquire);
+  // [C3] acquire, pairs with [C1]: who knows that the dictionary was cleared finds it cleared.
+  if (generation != segment.header().clear_generation.load(std::memory_order_acquire)) return view;
+  // [E5] acquire, pairs with [E4]: the epoch first, so that a new epoch never goes with an old table.
+  view.epoch = shard.epoch.load(std::memory_order_acquire);
+  // [T3] acquire, pairs with [T2]: the table is complete.
+  view.table = TableWord(shard.table.load(std::memory_order_acquire));
+  return view;
+}
+
+inline std::uint64_t load_version(const Bucket& bucket) noexcept {
+  // [V3] acquire, pairs with [V2]: a version goes with the slot word that was stored before it, or a later one.
+  return bucket.version.load(std::memory_order_acquire);
+}
+
+inline SlotWord load_slot(const Bucket& bucket, std::uint32_t slot) noexcept {
+  // [S2] acquire, pairs with [S1]: the entry is complete.
+  return SlotWord(bucket.slots[slot].load(std::memory_order_acquire));
+}
+
+// Whether nothing that was read since can have been freed before it was read.
+inline bool still_valid(const ShardView& view, const Bucket& bucket, std::uint64_t version) noexcept {
+  // [V1] acquire fence, pairs with [E1], [E2], [E3], [T1], [S3]: if a byte that was copied is newer than the block's end, the
+  // steps before that are seen here.
+  acquire_fence();
+  // relaxed, both: ordered by the fence.
+  return bucket.version.load(std::memory_order_relaxed) == version &&
+         view.shard->epoch.load(std::memory_order_relaxed) == view.epoch;
+}
+
+inline bool same_epoch(const ShardView& view) noexcept {
+  // [V4] acquire fence, pairs with [E4]: all slot words were read before the epoch is looked at again.
+  acquire_fence();
+  return view.shard->epoch.load(std::memory_order_relaxed) == view.epoch;  // relaxed: ordered by the fence
+}
+
+// Above this many bytes a size is validated before anything is made to hold it: it might be garbage.
+inline constexpr std::uint64_t kTrustedBytes = 4096;
+
+// True if the key is there; then the value's bytes were copied to where `prepare(size)` said. It may be called several times, and
+// what it returned last counts. A null answer means that the bytes aren't wanted.
+template <class Prepare>
+bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key, Prepare prepare) {
+  const std::uint32_t index = hash_shard(key.hash, segment.identity().shard_count);
+  const std::uint32_t tag = hash_tag(key.hash);
+  for (;; cpu_relax()) {
+    const ShardView view = view_shard(segment, index);
+    if (view.table.none()) return false;
+    if (!segment.holds_table(view.table)) {
+      if (!same_epoch(view)) continue;
+      fail_corrupted(name, "a table lies outside the segment");
+    }
+    const Bucket* const buckets = segment.buckets(view.table);
+    const std::uint64_t mask = view.table.buckets() - 1;
+    std::uint64_t at = hash_home(key.hash) & mask;
+    bool again = false;
+    for (std::uint64_t n = 0; n <= mask && !again; ++n, at = (at + 1) & mask) {
+      const Bucket& bucket = buckets[at];
+      const std::uint64_t version = load_version(bucket);
+      bool ended = false;
+      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+        const SlotWord word = load_slot(bucket, slot);
+        if (word.is_empty()) {
+          ended = true;
+          break;
+        }
+        if (word.tag() != tag || !word.is_entry()) continue;
+        const std::uint64_t offset = word.offset();
+        std::uint64_t value_at = 0;
+        EntrySizes sizes(0, 0);
+        if (offset % kWord == 0 && segment.holds(offset, kWord)) {
+          sizes = EntrySizes(load_word(segment.at(offset)));
+          value_at = checked_value_at(segment, offset, sizes);
+        }
+        if (value_at == 0) {
+          if (still_valid(view, bucket, version)) fail_corrupted(name, "a slot refers to something that is no entry");
+          again = true;
+          break;
+        }
+        if (sizes.key() != key.bytes.size() ||
+            !equal_racing(segment.at(offset + kWord), key.bytes.data(), key.bytes.size())) {
+          if (still_valid(view, bucket, version)) continue;
+          again = true;
+          break;
+        }
+        const auto size = static_cast<std::size_t>(sizes.value());
+        if (size <= kTrustedBytes || still_valid(view, bucket, version)) {
+          if (std::byte* const to = prepare(size)) read_racing(to, segment.at(value_at), size);
+          if (still_valid(view, bucket, version)) return true;
+        }
+        again = true;
+        break;
+      }
+      if (ended) {
+        if (same_epoch(view)) return false;
+        again = true;
+      }
+    }
+    if (!again && same_epoch(view)) return false;
+  }
+}
+
+}  // namespace shared_dict::detail

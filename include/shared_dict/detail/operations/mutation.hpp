@@ -1,0 +1,180 @@
+// Writing: every change of one key is `change`, which looks at what is there and says what shall be there. The others walk the
+// shards. All work on stored bytes; types come in above.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <shared_dict/detail/operations/locked_shard.hpp>
+
+namespace shared_dict::detail {
+
+// What is to become of a key.
+struct Decision {
+  enum class Kind { keep, store, erase };
+  Kind kind = Kind::keep;
+  Bytes value{};
+
+  static Decision keep() noexcept { return {}; }
+  static Decision erase() noexcept { return {Kind::erase, {}}; }
+  static Decision store(Bytes value) noexcept { return {Kind::store, value}; }
+};
+
+// For a process that was forked by a callback, and returns from that callback as the child: the lock is its parent's.
+inline void require_still_owner(const Writer& writer, const LockedShard& shard) {
+  if (!shard.mine()) {
+    fail(errc::would_deadlock, writer.attachment.name(),
+         "the process forked inside a callback: only the parent can finish the operation, the child must not return from there");
+  }
+}
+
+inline std::uint64_t count_items(const Segment& segment) noexcept {
+  // relaxed, all: a sum of figures that change meanwhile.
+  const std::uint64_t generation = segment.header().clear_generation.load(std::memory_order_relaxed);
+  std::uint64_t items = 0;
+  for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
+    const Shard& shard = segment.shard(i);
+    if (shard.generation.load(std::memory_order_relaxed) == generation) items += shard.items.load(std::memory_order_relaxed);  // relaxed
+  }
+  return items;
+}
+
+// Inserts under max_items. While the limit is further off than there are shards, the inserts in flight (one to a shard) can't
+// pass it; nearer they take turns.
+inline void insert_within_limit(const Writer& writer, LockedShard& shard, const SlotTable::Found& found, const KeyBytes& key,
+                                Bytes value) {
+  const Segment& segment = writer.attachment.segment();
+  const std::uint64_t limit = segment.identity().max_items;
+  if (limit == 0 || count_items(segment) + segment.identity().shard_count < limit) return shard.insert(found, key, value);
+  const OwnerLock turn(writer, writer.attachment.segment().header().items_lock);
+  if (count_items(segment) >= limit) {
+    fail(errc::too_many_items, writer.attachment.name(),
+         "it holds Options::max_items (" + std::to_string(limit) + ") items: erase some, or create it with a larger limit");
+  }
+  shard.insert(found, key, value);
+}
+
+// Repairs the shards that dead processes have left to be repaired: they may hold memory that nobody uses. True if there were any.
+SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer) {
+  const Segment& segment = writer.attachment.segment();
+  bool any = false;
+  for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
+    const Shard& shard = segment.shard(i);
+    // relaxed, both: a hint; the lock's owner looks again.
+    if (shard.dirty.load(std::memory_order_relaxed) == 0 &&
+        shard.generation.load(std::memory_order_relaxed) == segment.header().clear_generation.load(std::memory_order_relaxed)) {
+      continue;
+    }
+    any = true;
+    const LockedShard repaired(writer, i);
+  }
+  return any;
+}
+
+// Runs `operation`, and once more if it found the heap full while there was something to be repaired.
+template <class Operation>
+void with_leftovers(const Writer& writer, Operation operation) {
+  try {
+    operation();
+  } catch (const Error& error) {
+    if (error.code() != errc::heap_full || !repair_leftovers(writer)) throw;
+    operation();
+  }
+}
+
+// decide(const Bytes*) is called with the key's value, or null, under the shard's lock. If it throws, or storing fails, nothing has
+// changed. It may be called again if the heap was full at first.
+template <class Decide>
+void change(const Writer& writer, const KeyBytes& key, Decide decide) {
+  with_leftovers(writer, [&] {
+    LockedShard shard(writer, hash_shard(key.hash, writer.attachment.segment().identity().shard_count));
+    const SlotTable::Found found = shard.find(key);
+    const Bytes current = found.found ? found.entry.value(shard.segment()) : Bytes();
+    const Decision decision = decide(found.found ? &current : nullptr);
+    if (decision.kind == Decision::Kind::keep) return;
+    require_still_owner(writer, shard);
+    if (decision.kind == Decision::Kind::erase) {
+      if (found.found) shard.erase(found);
+    } else if (found.found) {
+      shard.replace(found, key, decision.value);
+    } else {
+      insert_within_limit(writer, shard, found, key, decision.value);
+    }
+  });
+}
+
+// Takes one item out: consume(key, value) is called under the lock, and the item goes if it returns. False if there is none.
+// Begins where this process last found one, so that processes stay apart and a queue isn't searched through each time.
+template <class Consume>
+bool extract_any(const Writer& writer, Consume consume) {
+  const Segment& segment = writer.attachment.segment();
+  const std::uint32_t count = segment.identity().shard_count;
+  std::atomic<std::uint32_t>& last = writer.attachment.last_extracted();
+  const std::uint32_t first_shard = last.load(std::memory_order_relaxed);  // relaxed: a hint
+  for (std::uint32_t n = 0; n < count; ++n) {
+    const std::uint32_t index = (first_shard + n) & (count - 1);
+    const Shard& fields = segment.shard(index);
+    // [L4] acquire, pairs with [L2]: a free lock means that all items up to now are counted; a dead owner's may not be.
+    if (fields.lock.load(std::memory_order_acquire) == 0 && fields.items.load(std::memory_order_relaxed) == 0 &&  // relaxed: see [L4]
+        fields.dirty.load(std::memory_order_relaxed) == 0) {                                                     // relaxed: see [L4]
+      continue;
+    }
+    LockedShard shard(writer, index);
+    const SlotTable::Found found = shard.find_any();
+    if (!found.found) continue;
+    consume(found.entry.key(segment), found.entry.value(segment));
+    require_still_owner(writer, shard);
+    shard.erase(found);
+    last.store(index, std::memory_order_relaxed);  // relaxed: a hint
+    return true;
+  }
+  return false;
+}
+
+// Erases the items for which predicate(key, value) is true; each shard's lock is held while its items are looked at.
+template <class Predicate>
+std::uint64_t erase_if(const Writer& writer, Predicate predicate) {
+  const Segment& segment = writer.attachment.segment();
+  std::uint64_t erased = 0;
+  for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
+    LockedShard shard(writer, i);
+    shard.for_each([&](const SlotTable::Found& found) {
+      const bool goes = predicate(found.entry.key(segment), found.entry.value(segment));
+      require_still_owner(writer, shard);
+      if (!goes) return;
+      shard.erase(found);
+      ++erased;
+    });
+  }
+  return erased;
+}
+
+// All shards, locked in order: for what concerns the dictionary as a whole.
+inline std::vector<LockedShard> lock_all(const Writer& writer) {
+  std::vector<LockedShard> shards;
+  const std::uint32_t count = writer.attachment.segment().identity().shard_count;
+  shards.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) shards.emplace_back(writer, i);
+  return shards;
+}
+
+// One store empties the dictionary, for readers and after a crash too; what follows gives the memory back.
+inline void clear(const Writer& writer) {
+  std::vector<LockedShard> shards = lock_all(writer);
+  Word64& generation = writer.attachment.segment().header().clear_generation;
+  // relaxed: only stored with all the locks that are held here.
+  const std::uint64_t next = generation.load(std::memory_order_relaxed) + 1;
+  // [C1] release, pairs with [C3]: the moment.
+  generation.store(next, std::memory_order_release);
+  for (LockedShard& shard : shards) {
+    try {
+      shard.make_current();
+    } catch (const std::exception&) {  // it has happened all the same; the shard's next owner goes on
+    }
+  }
+}
+
+}  // namespace shared_dict::detail

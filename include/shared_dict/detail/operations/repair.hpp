@@ -1,0 +1,152 @@
+// What a shard's owner does when it can't trust what is derived: another one died in it, or everything was cleared. And the building
+// of a new table.
+//
+// With the shard's lock held. Every function can be repeated from the start: the shard stays marked until it is through.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include <shared_dict/detail/mechanisms/heap.hpp>
+#include <shared_dict/detail/mechanisms/slot_table.hpp>
+
+namespace shared_dict::detail {
+
+inline void step_epoch(Shard& shard) noexcept {
+  // relaxed: only the owner of the lock changes it.
+  const std::uint64_t next = shard.epoch.load(std::memory_order_relaxed) + 1;
+  // [E4] release, pairs with [E5]: a reader that sees the step sees the new table.
+  shard.epoch.store(next, std::memory_order_release);
+}
+
+inline void store_table(Shard& shard, TableWord table) noexcept {
+  // [T2] release, pairs with [T3]: the table is complete before readers find it.
+  shard.table.store(table.bits(), std::memory_order_release);
+}
+
+// The shard's table at a size of 2^log2 buckets, with the same entries and no tombstones. Throws heap_full and changes nothing.
+inline void rebuild_table(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t log2) {
+  const Segment& segment = writer.attachment.segment();
+  const TableWord old(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
+  const std::uint64_t buckets = std::uint64_t{1} << log2;
+  const auto pages = static_cast<std::uint32_t>(buckets * sizeof(Bucket) / segment.identity().page_bytes);
+  const std::uint32_t page = heap.take_run(PageKind::table, pages);
+  const TableWord made(segment.page_offset(page), log2);
+  SlotTable next(segment.buckets(made), buckets);
+  next.clear();
+  if (!old.none()) {
+    const SlotTable before(segment.buckets(old), old.buckets());
+    const auto for_each_slot = [&](std::uint64_t bucket, auto f) {
+      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+        if (const SlotWord word = before.word({bucket, slot}); word.is_entry()) f(word);
+      }
+    };
+    constexpr std::uint64_t kAhead = 4;  // buckets: their entries are on the way while earlier ones are hashed
+    for (std::uint64_t bucket = 0; bucket < old.buckets(); ++bucket) {
+      if (bucket + kAhead < old.buckets()) {
+        for_each_slot(bucket + kAhead, [&](SlotWord word) {
+          if (segment.holds(word.offset(), kWord)) prefetch(segment.at(word.offset()));
+        });
+      }
+      for_each_slot(bucket, [&](SlotWord word) {
+        Entry entry;
+        if (!read_entry(segment, word.offset(), entry)) {
+          heap.give_run(page);
+          fail_corrupted(writer.attachment.name(), "a slot refers to something that is no entry");
+        }
+        next.adopt(hash_key(segment, entry.key(segment)).hash, word);
+      });
+    }
+  }
+  store_table(shard, made);
+  step_epoch(shard);
+  shard.tombstones.store(0, std::memory_order_relaxed);  // relaxed: a hint for others
+  if (!old.none()) heap.give_run(segment.page_of(old.offset()));
+}
+
+// Rebuilds counts and heap of a shard from its table and the page words. Throws corrupted if they contradict each other.
+SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t index) {
+  const Segment& segment = writer.attachment.segment();
+  const std::string& name = writer.attachment.name();
+  // Before a byte of a block changes: the dead owner may have stored a slot word and not stepped the version.
+  step_epoch(shard);
+  // [E2] release fence, pairs with [V1]: the step comes before every byte that is written below.
+  release_fence();
+
+  const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
+  std::vector<std::uint64_t> blocks;  // offsets of the live ones
+  std::uint64_t tombstones = 0;
+  if (!table.none()) {
+    if (!segment.holds_table(table)) fail_corrupted(name, "a table lies outside the segment");
+    const SlotTable slots(segment.buckets(table), table.buckets());
+    for (std::uint64_t bucket = 0; bucket < slots.bucket_count(); ++bucket) {
+      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+        const SlotWord word = slots.word({bucket, slot});
+        Entry entry;
+        if (word.is_erased()) ++tombstones;
+        if (!word.is_entry()) continue;
+        if (!read_entry(segment, word.offset(), entry)) fail_corrupted(name, "a slot refers to something that is no entry");
+        blocks.push_back(word.offset());
+      }
+    }
+    std::sort(blocks.begin(), blocks.end());
+  }
+
+  heap.forget_all();
+  PagePool pool(writer);
+  std::vector<std::uint32_t> orphans;  // runs without a live block: taken and not used yet, or not given back any more
+  std::size_t next = 0;                // into blocks
+  pool.for_each_run([&](std::uint32_t page, PageWord word) {
+    const bool mine = word.kind() != PageKind::free && word.shard() == index;
+    const std::uint64_t begin = segment.page_offset(page);
+    const std::uint64_t end = segment.page_offset(page + word.pages());
+    const std::size_t first = next;
+    while (next < blocks.size() && blocks[next] < end) ++next;
+    if (next != first && (!mine || word.kind() == PageKind::table)) fail_corrupted(name, "an entry lies in pages of another use");
+    if (!mine) return;
+    if (word.kind() == PageKind::table) {
+      if (table.none() || begin != table.offset()) orphans.push_back(page);
+    } else if (next == first) {
+      orphans.push_back(page);
+    } else if (word.kind() == PageKind::large) {
+      if (next - first != 1 || blocks[first] != begin) fail_corrupted(name, "two entries share a block");
+      heap.adopt_large(word.pages());
+    } else {
+      if (word.size_class() >= segment.classes().count()) fail_corrupted(name, "a span has an unknown size class");
+      const SizeClass& shape = segment.classes()[word.size_class()];
+      if (word.pages() != shape.span_pages) fail_corrupted(name, "a span has an impossible length");
+      std::vector<bool> used(shape.span_blocks);
+      for (std::size_t i = first; i < next; ++i) {
+        const std::uint64_t block = (blocks[i] - begin) / shape.block_bytes;
+        if ((blocks[i] - begin) % shape.block_bytes != 0 || block >= shape.span_blocks || used[block]) {
+          fail_corrupted(name, "two entries share a block");
+        }
+        used[block] = true;
+      }
+      heap.adopt_span(page, word.size_class(), [&](std::uint32_t block) { return used[block]; });
+    }
+  });
+  if (next != blocks.size()) fail_corrupted(name, "an entry lies in pages that nobody owns");
+  for (const std::uint32_t page : orphans) pool.give(page);
+
+  // relaxed, all: hints for others, released with the lock.
+  shard.items.store(blocks.size(), std::memory_order_relaxed);
+  shard.tombstones.store(tombstones, std::memory_order_relaxed);
+  shard.scan_hint = 0;
+  shard.dirty.store(0, std::memory_order_relaxed);
+}
+
+// Empties a shard of a dictionary that was cleared. The clear has happened already, with the header's generation.
+SHARED_DICT_COLD inline void reset_shard(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t index,
+                                         std::uint64_t generation) {
+  // Marked first: once the generation is stored, only the mark says that pages are left to be given back.
+  shard.dirty.store(1, std::memory_order_relaxed);  // relaxed: read under the lock
+  step_epoch(shard);
+  store_table(shard, TableWord());
+  // [C2] release, pairs with [C4]: who sees the generation sees that there is no table.
+  shard.generation.store(generation, std::memory_order_release);
+  repair_shard(writer, heap, shard, index);
+}
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,211 @@
+// Between types and stored bytes: what the dictionary's member functions share.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <shared_dict/codec.hpp>
+#include <shared_dict/detail/operations/lifecycle.hpp>
+#include <shared_dict/detail/operations/lookup.hpp>
+#include <shared_dict/detail/operations/mutation.hpp>
+
+namespace shared_dict::detail {
+
+template <class K>
+inline constexpr bool kIsStringKey = false;
+template <class Traits, class A>
+inline constexpr bool kIsStringKey<std::basic_string<char, Traits, A>> = !kHasUserCodec<std::basic_string<char, Traits, A>>;
+
+// How a key is passed: string keys as anything that converts to std::string_view.
+template <class K>
+using KeyArgument = std::conditional_t<kIsStringKey<K>, std::string_view, const K&>;
+
+// The stored bytes of an object that outlives this: its own if it is plain, otherwise encoded ones.
+template <class T, class Traits>
+class Encoded {
+ public:
+  explicit Encoded(const T& object) {
+    if constexpr (Traits::plain) {
+      bytes_ = Traits::bytes(object);
+    } else {
+      Traits::encode(object, buffer_);
+      bytes_ = buffer_;
+    }
+  }
+  Encoded(const Encoded&) = delete;
+  Encoded& operator=(const Encoded&) = delete;
+
+  Bytes bytes() const noexcept { return bytes_; }
+
+ private:
+  struct Nothing {};
+  [[no_unique_address]] std::conditional_t<Traits::plain, Nothing, std::vector<std::byte>> buffer_;
+  Bytes bytes_;
+};
+
+template <class K>
+class EncodedKey : public Encoded<K, key_codec_traits<K>> {
+ public:
+  using Encoded<K, key_codec_traits<K>>::Encoded;
+};
+
+template <class K>
+  requires kIsStringKey<K>
+class EncodedKey<K> {
+ public:
+  explicit EncodedKey(std::string_view key) noexcept : bytes_(std::as_bytes(std::span(key.data(), key.size()))) {}
+  Bytes bytes() const noexcept { return bytes_; }
+
+ private:
+  Bytes bytes_;
+};
+
+// The object that these bytes are. The bytes don't change.
+template <class T, class Traits>
+T decode(Bytes bytes, const std::string& name) {
+  try {
+    if constexpr (Traits::plain && Traits::fixed_size != 0) {
+      if (bytes.size() != sizeof(T)) throw DecodeError("a value has the wrong size");
+      std::array<std::byte, sizeof(T)> copy;
+      std::memcpy(copy.data(), bytes.data(), sizeof(T));
+      return std::bit_cast<T>(copy);
+    } else {
+      T object{};
+      if constexpr (Traits::plain) {
+        std::byte* const to = Traits::prepare(object, bytes.size());
+        if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+      } else {
+        Traits::decode(bytes, object);
+      }
+      return object;
+    }
+  } catch (const DecodeError& error) {
+    fail_corrupted(name, error.what());
+  }
+}
+
+template <class K>
+K decode_key(Bytes bytes, const std::string& name) {
+  return decode<K, key_codec_traits<K>>(bytes, name);
+}
+template <class V>
+V decode_value(Bytes bytes, const std::string& name) {
+  return decode<V, codec_traits<V>>(bytes, name);
+}
+
+// Reads the value of a key into `out`, which then keeps its memory. If the key is missing `out` stays as it was, except that a
+// string or vector may be left empty if the key was erased while it was copied.
+template <class V>
+bool read_value(const Segment& segment, const std::string& name, const KeyBytes& key, V& out) {
+  using Traits = codec_traits<V>;
+  if constexpr (Traits::plain && Traits::fixed_size == 0) {
+    bool touched = false;
+    bool fits = true;
+    const bool found = lookup(segment, name, key, [&](std::size_t size) -> std::byte* {
+      touched = true;
+      fits = size % Traits::alignment == 0;  // an element is no shorter than its alignment: most garbage ends here
+      try {
+        return fits ? Traits::prepare(out, size) : nullptr;
+      } catch (const DecodeError&) {
+        fits = false;
+        return nullptr;
+      }
+    });
+    if (found && !fits) fail_corrupted(name, "a value has the wrong size");
+    if (!found && touched) Traits::prepare(out, 0);
+    return found;
+  } else {
+    std::vector<std::byte> bytes;
+    if (!lookup(segment, name, key, [&](std::size_t size) {
+          bytes.resize(size);
+          return bytes.data();
+        })) {
+      return false;
+    }
+    if constexpr (Traits::plain) {
+      out = decode_value<V>(bytes, name);
+    } else {
+      try {
+        Traits::decode(bytes, out);
+      } catch (const DecodeError& error) {
+        fail_corrupted(name, error.what());
+      }
+    }
+    return true;
+  }
+}
+
+// For values of a fixed size: no memory is allocated and nothing constructed before the bytes are known to be good.
+template <class V>
+std::optional<V> read_fixed(const Segment& segment, const std::string& name, const KeyBytes& key) {
+  std::array<std::byte, sizeof(V)> bytes;
+  bool fits = true;
+  const bool found = lookup(segment, name, key, [&](std::size_t size) -> std::byte* {
+    fits = size == sizeof(V);
+    return fits ? bytes.data() : nullptr;
+  });
+  if (!found) return std::nullopt;
+  if (!fits) fail_corrupted(name, "a value has the wrong size");
+  return std::bit_cast<V>(bytes);
+}
+
+// Whether the stored value is `expected`, whose bytes are given.
+template <class V>
+bool same_value(Bytes stored, Bytes expected_bytes, const V& expected, const std::string& name) {
+  using Traits = codec_traits<V>;
+  constexpr bool kBytesDecide = Traits::plain && (std::is_arithmetic_v<V> || std::has_unique_object_representations_v<V>);
+  if constexpr (!kBytesDecide && requires { { expected == expected } -> std::convertible_to<bool>; }) {
+    return decode_value<V>(stored, name) == expected;
+  } else {
+    return stored.size() == expected_bytes.size() &&
+           (stored.empty() || std::memcmp(stored.data(), expected_bytes.data(), stored.size()) == 0);
+  }
+}
+
+// Unsigned for integers, so that it wraps around.
+template <class V>
+V wrapping_add(V a, V b) noexcept {
+  if constexpr (std::is_same_v<V, bool>) {
+    return a != b;
+  } else if constexpr (std::is_integral_v<V>) {
+    return static_cast<V>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+  } else {
+    return static_cast<V>(a + b);
+  }
+}
+
+// What could never be stored is told before anything is tried.
+inline void require_storable(const Writer& writer, std::size_t key, std::size_t value) {
+  const Segment& segment = writer.attachment.segment();
+  if (key > EntrySizes::kMaxKey) {
+    fail(errc::value_too_large, writer.attachment.name(), "a key of " + std::to_string(key) + " bytes; 16777215 are the most");
+  }
+  if (value > EntrySizes::kMaxValue || entry_bytes(segment, EntrySizes(key, value)) > segment.identity().heap_limit) {
+    fail(errc::value_too_large, writer.attachment.name(),
+         "an item of " + std::to_string(key) + " + " + std::to_string(value) + " bytes can't be stored with a heap_size of " +
+             std::to_string(segment.identity().heap_size) + ": create it with a larger Options::heap_size");
+  }
+}
+
+template <class K, class V>
+StoredTypes stored_types() {
+  using Key = key_codec_traits<K>;
+  using Value = codec_traits<V>;
+  static_assert(Value::alignment <= 4096, "shared_dict: values aligned to more than a page can't be stored");
+  StoredTypes types{Key::type_name(), Value::type_name(), {}};
+  types.shape.key_fixed_bytes = static_cast<std::uint32_t>(Key::fixed_size);
+  types.shape.value_fixed_bytes = Value::fixed_size;
+  types.shape.value_alignment = static_cast<std::uint32_t>(Value::alignment);
+  return types;
+}
+
+}  // namespace shared_dict::detail

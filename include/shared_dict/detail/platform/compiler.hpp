@@ -1,0 +1,56 @@
+// What differs between compilers and processors: hints, fences that sanitizers understand, symbol visibility.
+#pragma once
+
+#include <atomic>
+
+// The process registry must be one object in the whole process, also when several shared libraries were built with hidden
+// visibility: then each would hold its own, and the second would drop the file locks of the first.
+#if defined(__GNUC__) && !defined(_WIN32)
+#define SHARED_DICT_VISIBLE __attribute__((visibility("default")))
+#else
+#define SHARED_DICT_VISIBLE
+#endif
+
+// Keeps rare code out of the caller's cache lines.
+#if defined(__GNUC__)
+#define SHARED_DICT_COLD __attribute__((noinline, cold))
+#else
+#define SHARED_DICT_COLD
+#endif
+
+namespace shared_dict::detail {
+
+// Tells the processor that this is a spin loop.
+inline void cpu_relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+inline void prefetch(const void* address) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+#else
+  (void)address;
+#endif
+}
+
+// Fences stand in functions of their own because GCC warns about each under -fsanitize=thread, which doesn't model them.
+// That loses nothing there: every byte that two processes may touch at once is accessed atomically (racing_bytes.hpp).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+
+// The tag and the partner stand at each call.
+inline void acquire_fence() noexcept { std::atomic_thread_fence(std::memory_order_acquire); }
+inline void release_fence() noexcept { std::atomic_thread_fence(std::memory_order_release); }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,246 @@
+// Files, directories and mappings: the thin layer over the operating system. Every failure is a std::error_code or a
+// std::system_error in the system category; the callers add what the user needs to know.
+//
+// All opens refuse symbolic links and are closed on exec.
+#pragma once
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace shared_dict::detail {
+
+// Which file a name leads to. Names come and go; two equal ids are the same file.
+struct FileId {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+
+  friend auto operator<=>(const FileId&, const FileId&) = default;
+};
+
+struct FileStatus {
+  FileId id;
+  std::uint64_t size = 0;
+  bool regular = false;
+  bool directory = false;
+  bool mine = false;  // owned by the user that this process acts as
+};
+
+inline std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+
+class FileDescriptor {
+ public:
+  FileDescriptor() noexcept = default;
+  explicit FileDescriptor(int descriptor) noexcept : descriptor_(descriptor) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+    if (this != &other) {
+      reset();
+      descriptor_ = std::exchange(other.descriptor_, -1);
+    }
+    return *this;
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() { reset(); }
+
+  explicit operator bool() const noexcept { return descriptor_ >= 0; }
+  int get() const noexcept { return descriptor_; }
+  void reset() noexcept {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    descriptor_ = -1;
+  }
+
+ private:
+  int descriptor_ = -1;
+};
+
+inline FileStatus to_status(const struct stat& s) noexcept {
+  return {{static_cast<std::uint64_t>(s.st_dev), static_cast<std::uint64_t>(s.st_ino)},
+          static_cast<std::uint64_t>(s.st_size),
+          S_ISREG(s.st_mode),
+          S_ISDIR(s.st_mode),
+          s.st_uid == ::geteuid()};
+}
+
+// Of what the name itself is, links not followed; empty if there is nothing of that name.
+inline std::optional<FileStatus> status_of(const std::filesystem::path& path, std::error_code& error) noexcept {
+  error.clear();
+  struct stat s {};
+  if (::lstat(path.c_str(), &s) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) error = last_error();
+    return std::nullopt;
+  }
+  return to_status(s);
+}
+
+inline std::optional<FileStatus> status_of(const std::filesystem::path& path) noexcept {
+  std::error_code ignored;
+  return status_of(path, ignored);
+}
+
+inline std::optional<FileStatus> status_of(const FileDescriptor& file) noexcept {
+  struct stat s {};
+  if (::fstat(file.get(), &s) != 0) return std::nullopt;
+  return to_status(s);
+}
+
+inline FileDescriptor open_file(const std::filesystem::path& path, int flags, unsigned mode, std::error_code& error) noexcept {
+  error.clear();
+  for (;;) {
+    const int descriptor = ::open(path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, static_cast<mode_t>(mode));
+    if (descriptor >= 0) return FileDescriptor(descriptor);
+    if (errno != EINTR) break;
+  }
+  error = last_error();
+  return {};
+}
+
+inline FileDescriptor open_existing(const std::filesystem::path& path, std::error_code& error) noexcept {
+  return open_file(path, O_RDWR, 0, error);
+}
+
+// The mode is set past the umask: it is what the user asked for.
+inline FileDescriptor create_new(const std::filesystem::path& path, unsigned mode, std::error_code& error) noexcept {
+  FileDescriptor file = open_file(path, O_RDWR | O_CREAT | O_EXCL, mode, error);
+  if (file && ::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) error = last_error();
+  return file;
+}
+
+// Whether the file could be opened for reading and writing, without opening it: closing it again would drop file locks.
+inline std::error_code check_access(const std::filesystem::path& path) noexcept {
+  return ::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) == 0 ? std::error_code{} : last_error();
+}
+
+inline std::error_code make_directory(const std::filesystem::path& path, unsigned mode) noexcept {
+  if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) {
+    return ::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0 ? std::error_code{} : last_error();
+  }
+  return last_error();
+}
+
+inline std::error_code remove_file(const std::filesystem::path& path) noexcept {
+  return ::unlink(path.c_str()) == 0 || errno == ENOENT ? std::error_code{} : last_error();
+}
+
+inline std::error_code remove_directory(const std::filesystem::path& path) noexcept {
+  return ::rmdir(path.c_str()) == 0 || errno == ENOENT ? std::error_code{} : last_error();
+}
+
+// Sets the length without occupying memory.
+inline std::error_code set_size(const FileDescriptor& file, std::uint64_t size) noexcept {
+  while (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+    if (errno != EINTR) return last_error();
+  }
+  return {};
+}
+
+// Occupies memory for [offset, offset + size), so that touching it can't end in SIGBUS. What is there stays. Idempotent.
+inline std::error_code commit_range(const FileDescriptor& file, std::uint64_t offset, std::uint64_t size) noexcept {
+#if defined(__linux__)
+  for (;;) {
+    const int code = ::posix_fallocate(file.get(), static_cast<off_t>(offset), static_cast<off_t>(size));
+    if (code == 0) return {};
+    if (code != EINTR) return {code, std::system_category()};
+  }
+#else
+  // Without a call that reserves: write one byte of each block that is still a hole. Only bytes nobody uses yet are here.
+  constexpr std::uint64_t kBlock = 4096;
+  for (std::uint64_t at = offset; at < offset + size; at += kBlock) {
+    char byte = 0;
+    if (::pread(file.get(), &byte, 1, static_cast<off_t>(at)) < 0) return last_error();
+    while (::pwrite(file.get(), &byte, 1, static_cast<off_t>(at)) != 1) {
+      if (errno != EINTR) return last_error();
+    }
+  }
+  return {};
+#endif
+}
+
+inline std::error_code read_at(const FileDescriptor& file, std::uint64_t offset, void* to, std::size_t size) noexcept {
+  auto* at = static_cast<char*>(to);
+  while (size > 0) {
+    const ::ssize_t got = ::pread(file.get(), at, size, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return last_error();
+    if (got == 0) return std::make_error_code(std::errc::no_message_available);  // shorter than asked for
+    at += got;
+    offset += static_cast<std::uint64_t>(got);
+    size -= static_cast<std::size_t>(got);
+  }
+  return {};
+}
+
+// A file mapped shared, readable and writable, for as long as the object lives.
+class Mapping {
+ public:
+  Mapping() noexcept = default;
+  Mapping(const FileDescriptor& file, std::uint64_t size) : size_(static_cast<std::size_t>(size)) {
+    if (size_ != size) throw std::system_error(std::make_error_code(std::errc::not_enough_memory));
+    void* address = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+    if (address == MAP_FAILED) throw std::system_error(last_error());
+    base_ = static_cast<std::byte*>(address);
+  }
+  Mapping(Mapping&& other) noexcept : base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Mapping& operator=(Mapping&& other) noexcept {
+    std::swap(base_, other.base_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping() {
+    if (base_ != nullptr) ::munmap(base_, size_);
+  }
+
+  std::byte* base() const noexcept { return base_; }
+
+ private:
+  std::byte* base_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// The lowest free descriptor at this moment: where the next open of this thread will most likely land.
+inline int next_descriptor() noexcept {
+  const FileDescriptor probe(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  return probe.get();
+}
+
+// Finds the descriptor, opened by somebody else in this process, that leads to `id`, and has it closed on exec. False if
+// there is none. A library that opens files itself (Boost's file_lock) gives no access to its descriptor.
+inline bool close_on_exec(const FileId& id, int likely) noexcept {
+  const auto mark = [&](int descriptor) {
+    struct stat s {};
+    if (::fstat(descriptor, &s) != 0 || to_status(s).id != id) return false;
+    return ::fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0;
+  };
+  if (likely >= 0 && mark(likely)) return true;
+  const long limit = ::sysconf(_SC_OPEN_MAX);
+  for (int descriptor = 0; descriptor < limit; ++descriptor) {
+    if (mark(descriptor)) return true;
+  }
+  return false;
+}
+
+// Where dictionaries live when nobody says otherwise.
+inline std::filesystem::path default_place() {
+  if (const char* override_place = std::getenv("SHARED_DICT_DIR"); override_place != nullptr && *override_place != '\0') {
+    return override_place;
+  }
+#if defined(__linux__)
+  if (const auto shm = status_of("/dev/shm"); shm && shm->directory) return "/dev/shm";
+#endif
+  return std::filesystem::temp_directory_path();
+}
+
+}  // namespace shared_dict::detail

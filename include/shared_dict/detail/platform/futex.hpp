@@ -1,0 +1,54 @@
+// Sleeping until a word in shared memory changes. Without a futex it is a short sleep: every caller looks again anyway.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cstdint>
+#include <thread>
+
+#if defined(__linux__) && !defined(SHARED_DICT_NO_FUTEX)
+#include <ctime>
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define SHARED_DICT_HAS_FUTEX 1
+#else
+#define SHARED_DICT_HAS_FUTEX 0
+#endif
+
+namespace shared_dict::detail {
+
+static_assert(sizeof(std::atomic<std::uint32_t>) == 4 && std::atomic<std::uint32_t>::is_always_lock_free,
+              "the kernel compares the word itself");
+
+// Returns when the word isn't `expected`, when somebody wakes it, at the time-out, or for no reason. A signal ends it too, so
+// that nothing defers SIGTERM.
+inline void wait_on(const std::atomic<std::uint32_t>& word, std::uint32_t expected, std::chrono::nanoseconds timeout) noexcept {
+#if SHARED_DICT_HAS_FUTEX
+  timespec time{};
+  time.tv_sec = static_cast<std::time_t>(timeout.count() / 1'000'000'000);
+  time.tv_nsec = static_cast<long>(timeout.count() % 1'000'000'000);
+  ::syscall(SYS_futex, &word, FUTEX_WAIT, expected, &time, nullptr, 0);
+#else
+  // relaxed: a hint only; the caller reads the word again with the order it needs.
+  if (word.load(std::memory_order_relaxed) != expected) return;
+  std::this_thread::sleep_for(std::min(timeout, std::chrono::nanoseconds(200'000)));
+#endif
+}
+
+inline void wake(const std::atomic<std::uint32_t>& word, int how_many) noexcept {
+#if SHARED_DICT_HAS_FUTEX
+  ::syscall(SYS_futex, &word, FUTEX_WAKE, how_many, nullptr, nullptr, 0);
+#else
+  (void)word;
+  (void)how_many;
+#endif
+}
+
+inline void wake_one(const std::atomic<std::uint32_t>& word) noexcept { wake(word, 1); }
+inline void wake_all(const std::atomic<std::uint32_t>& word) noexcept { wake(word, INT_MAX); }
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,77 @@
+// Who a process is, whether it still runs, and what to do when it forks.
+//
+// A pid alone says nothing: pids are reused, and in containers everybody is pid 1. The identity is the pid with the PID
+// namespace that it counts in and the time the process started.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace shared_dict::detail {
+
+struct ProcessIdentity {
+  std::uint64_t pid_namespace = 0;  // 0: the system has none, or doesn't tell
+  std::uint64_t start_time = 0;     // ticks since the machine started; 0: unknown
+  std::uint32_t pid = 0;
+
+  friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;
+};
+
+// 0 if there is no such process or the system doesn't tell.
+inline std::uint64_t start_time_of(std::uint32_t pid) noexcept {
+#if defined(__linux__)
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  std::FILE* file = std::fopen(path, "re");
+  if (file == nullptr) return 0;
+  char text[1024];
+  const std::size_t size = std::fread(text, 1, sizeof text - 1, file);
+  std::fclose(file);
+  text[size] = '\0';
+  // The second field is the program's name in brackets and may itself hold brackets and spaces; 22 is the start time.
+  const char* at = std::strrchr(text, ')');
+  if (at == nullptr) return 0;
+  for (int field = 2; field < 22; ++field) {
+    at = std::strchr(at + 1, ' ');
+    if (at == nullptr) return 0;
+  }
+  unsigned long long ticks = 0;
+  return std::sscanf(at, " %llu", &ticks) == 1 ? ticks : 0;
+#else
+  (void)pid;
+  return 0;
+#endif
+}
+
+inline ProcessIdentity current_process() noexcept {
+  ProcessIdentity self;
+  self.pid = static_cast<std::uint32_t>(::getpid());
+#if defined(__linux__)
+  struct stat s {};
+  if (::stat("/proc/self/ns/pid", &s) == 0) self.pid_namespace = static_cast<std::uint64_t>(s.st_ino);
+#endif
+  self.start_time = start_time_of(self.pid);
+  return self;
+}
+
+// True only if it is certain that the process is gone. For the case that its lock file can't be asked any more.
+inline bool certainly_gone(const ProcessIdentity& process, const ProcessIdentity& self) noexcept {
+  if (process.pid_namespace != self.pid_namespace || process.pid == 0) return false;
+  if (::kill(static_cast<pid_t>(process.pid), 0) != 0 && errno == ESRCH) return true;
+  const std::uint64_t started = start_time_of(process.pid);
+  return process.start_time != 0 && started != 0 && started != process.start_time;
+}
+
+// Handlers run in the forking thread: `prepare` before, the others after. They stay registered for good.
+inline bool on_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {
+  return ::pthread_atfork(prepare, parent, child) == 0;
+}
+
+}  // namespace shared_dict::detail

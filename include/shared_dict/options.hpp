@@ -1,0 +1,36 @@
+// How a dictionary is created and opened.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+
+namespace shared_dict {
+
+/// How long a dictionary exists.
+enum class Lifetime {
+  attached,   ///< while at least one process is attached; the last one to leave removes it, and one whose processes
+              ///< have all died counts as gone
+  persistent  ///< until remove(name), also with nobody attached (until the machine restarts)
+};
+
+/// For create and open_or_create. attach reads only `directory` and `lock_timeout`: the rest is the creator's.
+struct Options {
+  /// Bytes: the upper bound for keys and values; tables come on top. This is address space only: memory is committed as
+  /// it is used, and checked then, so that a full file system is errc::heap_full and never SIGBUS.
+  /// `items * (key bytes + value bytes) * 2` always holds that many items.
+  std::size_t heap_size = std::size_t{1} << 30;
+  /// The upper bound on the number of items; 0: heap_size alone bounds them.
+  std::size_t max_items = 0;
+  Lifetime lifetime = Lifetime::attached;
+  /// How long a write, an attach or a remove may wait for another live process.
+  std::chrono::milliseconds lock_timeout{10'000};
+  /// Mode of the files; never widened by default. The directory gets the search bit wherever this has the read bit.
+  unsigned permissions = 0600;
+  /// How many processes can be attached at once, 1 to 1000.
+  unsigned max_processes = 128;
+  /// Where the dictionary's directory lies. Empty: $SHARED_DICT_DIR, or the platform's shared-memory place.
+  std::filesystem::path directory{};
+};
+
+}  // namespace shared_dict

@@ -1,0 +1,558 @@
+// SharedDict: a dictionary in named shared memory that any number of processes on one machine use at once.
+//
+// This is the contract and thin forwarding; how it works is told in detail/README.md, from the bottom up.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <shared_dict/codec.hpp>
+#include <shared_dict/detail/mechanisms/active_callback.hpp>
+#include <shared_dict/detail/operations/audit.hpp>
+#include <shared_dict/detail/operations/inspection.hpp>
+#include <shared_dict/detail/operations/mutation.hpp>
+#include <shared_dict/detail/operations/scan.hpp>
+#include <shared_dict/detail/operations/typed.hpp>
+#include <shared_dict/error.hpp>
+#include <shared_dict/options.hpp>
+#include <shared_dict/stats.hpp>
+#include <shared_dict/version.hpp>
+
+namespace shared_dict {
+
+/// A handle to a dictionary from K to V that lives in shared memory under a name.
+///
+/// Handles of one process share one mapping and one membership. A handle can be moved, not copied, and used from any number of
+/// threads at once; only `close()`, moving and destruction want it for themselves. It works in a forked child too.
+///
+/// **Errors.** A missing key is no error. What can't be done ends in an Error (error.hpp), and then nothing has changed. Beyond
+/// what each function says, every function but `close`, `is_open` and `name` throws errc::closed, errc::corrupted if it meets
+/// damage, and errc::would_deadlock if it is called inside a callback of `modify`, `modify_or_insert`, `erase_if` or of another
+/// change of the same dictionary.
+///
+/// **Reading** functions take no lock, make no system call and never wait, whatever writers do, stopped and dead ones included:
+/// lock-free, and constant time on average plus the copy. **Writing** functions take the lock of one shard (wait-free
+/// when nobody else has it, otherwise waiting for at most Options::lock_timeout, then errc::lock_timeout): constant time on average
+/// plus the copy, now and then the growth of one shard's table or a system call for memory. They throw errc::heap_full,
+/// errc::too_many_items and errc::value_too_large if they have something to store.
+///
+/// **After a crash.** If a process dies at any instruction, what it was doing has either happened or not, for everybody. The next
+/// writer that needs a lock that it held takes it over within some 10 ms. What had returned stays.
+template <class K, class V>
+class SharedDict {
+  using Traits = detail::codec_traits<V>;
+  static constexpr bool kFixed = Traits::plain && Traits::fixed_size != 0;
+
+ public:
+  using key_type = K;
+  using mapped_type = V;
+  using value_type = std::pair<K, V>;
+  using size_type = std::size_t;
+
+  /// `const K&`; for string keys std::string_view, so that no std::string is built.
+  using Key = detail::KeyArgument<K>;
+
+  class Reference;
+  class const_iterator;
+
+  /// Makes a new dictionary.
+  /// \throws errc::already_exists if the name is in use, or something else stands in its place; errc::invalid_name;
+  /// errc::invalid_option; errc::heap_full if there is no memory; errc::lock_timeout; Error in the system category.
+  /// Some system calls. After a crash in it the name is free.
+  static SharedDict create(std::string_view name, const Options& options = {}) {
+    return open(detail::OpenMode::create, name, options);
+  }
+
+  /// Opens a dictionary that somebody created with the same K and V.
+  /// \throws errc::not_found; errc::type_mismatch, naming both types; errc::incompatible_layout; errc::corrupted;
+  /// errc::too_many_processes; errc::lock_timeout; Error in the system category. Some system calls.
+  static SharedDict attach(std::string_view name, const Options& options = {}) {
+    return open(detail::OpenMode::attach, name, options);
+  }
+
+  /// Opens it, or makes it if it isn't there: exactly one of the processes that do so at once makes it.
+  /// \throws as create and attach, but neither errc::already_exists for a dictionary nor errc::not_found.
+  static SharedDict open_or_create(std::string_view name, const Options& options = {}) {
+    return open(detail::OpenMode::open_or_create, name, options);
+  }
+
+  SharedDict(SharedDict&& other) noexcept = default;
+  SharedDict& operator=(SharedDict&& other) noexcept = default;
+  SharedDict(const SharedDict&) = delete;
+  SharedDict& operator=(const SharedDict&) = delete;
+
+  /// As close().
+  ~SharedDict() = default;
+
+  /// Leaves; every later call throws errc::closed. The last handle of the last process takes a dictionary of Lifetime::attached with
+  /// it. Iterators that are under way keep the mapping. Waits for at most lock_timeout for a process that is attaching or leaving.
+  void close() noexcept { attachment_.reset(); }
+
+  bool is_open() const noexcept { return attachment_ != nullptr; }
+
+  /// The name it was opened with, also after close().
+  const std::string& name() const noexcept { return name_; }
+
+  // ---- Reading
+
+  /// The value of a key, or nothing.
+  std::optional<V> get(Key key) const {
+    if constexpr (kFixed) {
+      const detail::EncodedKey<K> encoded(key);
+      const auto& attachment = reading();
+      return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
+    } else {
+      std::optional<V> value(std::in_place);
+      if (!try_get(key, *value)) value.reset();
+      return value;
+    }
+  }
+
+  /// The value of a key, or `fallback`.
+  V get(Key key, V fallback) const {
+    if (auto value = get(key)) return *std::move(value);
+    return fallback;
+  }
+
+  /// Puts the value of a key into `out`, reusing its memory; true if the key is there. Otherwise `out` stays as it was; only a string
+  /// or vector may be left empty, if the key was erased at this moment.
+  bool try_get(Key key, V& out) const {
+    const detail::EncodedKey<K> encoded(key);
+    const auto& attachment = reading();
+    if constexpr (kFixed) {
+      const std::optional<V> value = detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
+      if (value) out = *value;
+      return value.has_value();
+    } else {
+      return detail::read_value(attachment.segment(), name_, hashed(attachment, encoded), out);
+    }
+  }
+
+  /// The value of a key. \throws std::out_of_range if it is missing.
+  V at(Key key) const {
+    if (auto value = get(key)) return *std::move(value);
+    throw std::out_of_range("dictionary '" + name_ + "': at: no such key; get() returns an empty optional instead");
+  }
+
+  bool contains(Key key) const {
+    const detail::EncodedKey<K> encoded(key);
+    const auto& attachment = reading();
+    return detail::lookup(attachment.segment(), name_, hashed(attachment, encoded),
+                          [](std::size_t) { return static_cast<std::byte*>(nullptr); });
+  }
+
+  /// How many keys there are. Exact when nobody writes; a key that a process was just adding when it died is counted from the
+  /// next write in its part of the dictionary on. Reads one figure for each shard.
+  std::size_t size() const { return static_cast<std::size_t>(detail::count_items(reading().segment())); }
+  bool empty() const { return size() == 0; }
+
+  // ---- Writing
+
+  /// Stores the value only if the key is absent; true if it did.
+  bool insert(Key key, const V& value) {
+    return put(key, value, [](bool present) { return !present; }) == Outcome::inserted;
+  }
+
+  /// Stores the value; true if the key is new, false if its value was replaced.
+  bool insert_or_assign(Key key, const V& value) {
+    return put(key, value, [](bool) { return true; }) == Outcome::inserted;
+  }
+
+  /// Stores the value only if the key is present; true if it did.
+  bool assign(Key key, const V& value) {
+    return put(key, value, [](bool present) { return present; }) == Outcome::replaced;
+  }
+
+  /// Takes the key away; true if it was there. Doesn't need memory.
+  bool erase(Key key) {
+    bool erased = false;
+    const detail::EncodedKey<K> encoded(key);
+    const detail::Writer writer = writing();
+    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+      erased = current != nullptr;
+      return erased ? detail::Decision::erase() : detail::Decision::keep();
+    });
+    return erased;
+  }
+
+  /// Takes the key away and returns its value, or nothing if it is missing. The value is decoded under the lock: if that
+  /// throws, it is still there.
+  std::optional<V> extract(Key key) {
+    const auto keep = attachment_;
+    std::optional<V> value;
+    const detail::EncodedKey<K> encoded(key);
+    const detail::Writer writer = writing();
+    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+      if (current == nullptr) return detail::Decision::keep();
+      const detail::ActiveCallback mark(writer.attachment);
+      value.emplace(detail::decode_value<V>(*current, name_));
+      return detail::Decision::erase();
+    });
+    return value;
+  }
+
+  /// Takes any one item out, or nothing if there is none; each item goes to one caller only. No order is promised. Looks at each
+  /// shard once, in constant time on average. After a crash the item is either there or taken.
+  std::optional<std::pair<K, V>> extract_any() {
+    const auto keep = attachment_;
+    std::optional<std::pair<K, V>> item;
+    const detail::Writer writer = writing();
+    detail::extract_any(writer, [&](detail::Bytes key, detail::Bytes value) {
+      const detail::ActiveCallback mark(writer.attachment);
+      item.emplace(detail::decode_key<K>(key, name_), detail::decode_value<V>(value, name_));
+    });
+    return item;
+  }
+
+  /// Takes everything away, in one step for everybody. Locks all shards; linear in the memory in use.
+  void clear() { detail::clear(writing()); }
+
+  /// Takes the items away for which pred(const K&, const V&) is true, and returns how many. Item by item: each is a change of
+  /// its own. `pred` runs under a lock; what it throws passes through, and the items taken so far are gone.
+  template <class Pred>
+  std::size_t erase_if(Pred pred) {
+    const auto keep = attachment_;
+    const detail::Writer writer = writing();
+    return static_cast<std::size_t>(detail::erase_if(writer, [&](detail::Bytes key, detail::Bytes value) {
+      const detail::ActiveCallback mark(writer.attachment);
+      const K decoded_key = detail::decode_key<K>(key, name_);
+      const V decoded_value = detail::decode_value<V>(value, name_);
+      return static_cast<bool>(std::invoke(pred, decoded_key, decoded_value));
+    }));
+  }
+
+  // ---- Read-modify-write
+
+  /// f(V&) on a copy of the value, which then becomes the value; false if the key is missing. `f` runs under a lock, so it should be
+  /// short; if it throws, the value stays and the exception passes through.
+  template <class F>
+  bool modify(Key key, F f) {
+    return update_value(key, nullptr, std::move(f)) == Outcome::replaced;
+  }
+
+  /// As modify; if the key is missing, f(V&) on `initial`, which is then stored. True if it was missing.
+  template <class F>
+  bool modify_or_insert(Key key, V initial, F f) {
+    return update_value(key, &initial, std::move(f)) == Outcome::inserted;
+  }
+
+  /// Adds `delta` and returns the value from before; a missing key counts as 0. Integers wrap around.
+  V fetch_add(Key key, V delta)
+    requires std::is_arithmetic_v<V>
+  {
+    V before{};
+    V after{};
+    const detail::EncodedKey<K> encoded(key);
+    const detail::Writer writer = writing();
+    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+      before = current != nullptr ? detail::decode_value<V>(*current, name_) : V{};
+      after = detail::wrapping_add(before, delta);
+      return detail::Decision::store(Traits::bytes(after));
+    });
+    return before;
+  }
+
+  /// Stores `desired` if the value is `expected`; otherwise puts the value into `expected` and returns false. A missing key is
+  /// false too and leaves `expected`. Plain values compare by their bytes if these are unique, others with `==` if they have
+  /// one, else by their bytes.
+  bool compare_exchange(Key key, V& expected, const V& desired) {
+    const auto keep = attachment_;
+    bool exchanged = false;
+    const detail::EncodedKey<K> encoded(key);
+    const detail::Encoded<V, Traits> wanted(desired);
+    const detail::Encoded<V, Traits> compared(expected);
+    const detail::Writer writer = writing();
+    require_storable(writer, encoded.bytes().size(), wanted.bytes().size());
+    std::optional<V> actual;
+    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+      if (current == nullptr) return detail::Decision::keep();
+      const detail::ActiveCallback mark(writer.attachment);
+      exchanged = detail::same_value<V>(*current, compared.bytes(), expected, name_);
+      if (exchanged) return detail::Decision::store(wanted.bytes());
+      actual.emplace(detail::decode_value<V>(*current, name_));
+      return detail::Decision::keep();
+    });
+    if (actual) expected = *std::move(actual);
+    return exchanged;
+  }
+
+  // ---- As a dictionary
+
+  /// `d[key] = value` stores, `V value = d[key]` reads. Reading a missing key throws std::out_of_range.
+  /// The Reference holds a copy of the key and refers to this handle, so it must not outlive it.
+  Reference operator[](Key key) { return Reference(*this, K(key)); }
+
+  /// As at().
+  V operator[](Key key) const { return at(key); }
+
+  /// f(const K&, const V&) for each item. Weakly consistent: what stays during the call is met exactly once, what comes or goes
+  /// meanwhile is met or not. No lock is held: f may do anything with the dictionary. Copies one shard at a time.
+  template <class F>
+  void for_each(F f) const {
+    const auto keep = attachment_;
+    const auto& attachment = reading();
+    for (std::uint32_t shard = 0; shard < attachment.segment().identity().shard_count; ++shard) {
+      const detail::ShardScan scan(attachment.segment(), name_, shard);
+      for (std::size_t i = 0; i < scan.size(); ++i) {
+        const K key = detail::decode_key<K>(scan.key(i), name_);
+        const V value = detail::decode_value<V>(scan.value(i), name_);
+        std::invoke(f, key, value);
+      }
+    }
+  }
+
+  /// Copies of all keys, values or items; consistent as for_each.
+  std::vector<K> keys() const {
+    std::vector<K> all;
+    for_each([&](const K& key, const V&) { all.push_back(key); });
+    return all;
+  }
+  std::vector<V> values() const {
+    std::vector<V> all;
+    for_each([&](const K&, const V& value) { all.push_back(value); });
+    return all;
+  }
+  std::vector<std::pair<K, V>> items() const {
+    std::vector<std::pair<K, V>> all;
+    for_each([&](const K& key, const V& value) { all.emplace_back(key, value); });
+    return all;
+  }
+
+  /// Input iterators over copies of the items; consistent as for_each.
+  const_iterator begin() const {
+    reading();
+    return const_iterator(attachment_, name_);
+  }
+  const_iterator end() const { return const_iterator(); }
+
+  // ---- Watching it
+
+  /// Figures for people and monitors. Takes no lock; linear in the number of shards.
+  Stats stats() const { return detail::collect_stats(reading()); }
+
+  /// What is free in the heap. Takes each lock in turn. \throws errc::lock_timeout.
+  GcStats gc_stats() const { return detail::collect_gc_stats(writing()); }
+
+  /// Checks every invariant of what is stored. Holds all locks meanwhile, after cleaning up where a process died; linear in
+  /// the memory in use. \throws errc::lock_timeout.
+  AuditReport audit() const { return detail::Audit(writing()).run(); }
+
+ private:
+  enum class Outcome { nothing, inserted, replaced };
+
+  SharedDict(std::string_view name, std::shared_ptr<detail::Attachment> attachment, std::chrono::milliseconds timeout)
+      : name_(name), attachment_(std::move(attachment)), timeout_(timeout) {}
+
+  static SharedDict open(detail::OpenMode mode, std::string_view name, const Options& options) {
+    if (options.lock_timeout < std::chrono::milliseconds(0)) {
+      detail::fail(errc::invalid_option, name, "Options::lock_timeout is negative");
+    }
+    detail::Lifecycle lifecycle(name, options.directory, options.lock_timeout);
+    return {name, lifecycle.open(mode, options, detail::stored_types<K, V>()), options.lock_timeout};
+  }
+
+  detail::Attachment& reading() const {
+    if (attachment_ == nullptr) detail::fail(errc::closed, name_, "this handle was closed or moved from: open it again");
+    detail::ActiveCallback::refuse_reentry(*attachment_);
+    return *attachment_;
+  }
+  detail::Writer writing() const { return {reading(), timeout_}; }
+
+  static detail::KeyBytes hashed(const detail::Attachment& attachment, const detail::EncodedKey<K>& key) noexcept {
+    return detail::hash_key(attachment.segment(), key.bytes());
+  }
+
+  static void require_storable(const detail::Writer& writer, std::size_t key, std::size_t value) {
+    detail::require_storable(writer, key, value);
+  }
+
+  // Stores `value` if wanted(whether the key is present).
+  template <class Wanted>
+  Outcome put(Key key, const V& value, Wanted wanted) {
+    Outcome outcome = Outcome::nothing;
+    const detail::EncodedKey<K> encoded(key);
+    const detail::Encoded<V, Traits> bytes(value);
+    const detail::Writer writer = writing();
+    require_storable(writer, encoded.bytes().size(), bytes.bytes().size());
+    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+      outcome = Outcome::nothing;
+      if (!wanted(current != nullptr)) return detail::Decision::keep();
+      outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
+      return detail::Decision::store(bytes.bytes());
+    });
+    return outcome;
+  }
+
+  template <class F>
+  Outcome update_value(Key key, const V* initial, F f) {
+    const auto keep = attachment_;
+    Outcome outcome = Outcome::nothing;
+    std::optional<V> value;
+    std::optional<detail::Encoded<V, Traits>> bytes;
+    const detail::EncodedKey<K> encoded(key);
+    const detail::Writer writer = writing();
+    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+      outcome = Outcome::nothing;
+      if (current == nullptr && initial == nullptr) return detail::Decision::keep();
+      const detail::ActiveCallback mark(writer.attachment);
+      if (current != nullptr) {
+        value.emplace(detail::decode_value<V>(*current, name_));
+      } else {
+        value.emplace(*initial);
+      }
+      std::invoke(f, *value);
+      bytes.emplace(*value);
+      require_storable(writer, encoded.bytes().size(), bytes->bytes().size());
+      outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
+      return detail::Decision::store(bytes->bytes());
+    });
+    return outcome;
+  }
+
+  std::string name_;
+  std::shared_ptr<detail::Attachment> attachment_;
+  std::chrono::milliseconds timeout_{};
+};
+
+/// What `d[key]` is: assigning stores, converting reads.
+template <class K, class V>
+class SharedDict<K, V>::Reference {
+ public:
+  Reference(const Reference&) = delete;
+
+  /// As insert_or_assign.
+  Reference& operator=(const V& value) {
+    dict_.insert_or_assign(key_, value);
+    return *this;
+  }
+  /// Copies the value of another item, of whatever dictionary.
+  Reference& operator=(const Reference& other) { return *this = static_cast<V>(other); }
+
+  /// As at().
+  operator V() const { return dict_.at(key_); }  // NOLINT(google-explicit-constructor): `V v = d[k]` is the interface
+
+  /// Atomic, as modify. \throws std::out_of_range if the key is missing, except for numbers, which begin at 0 as in fetch_add.
+  Reference& operator+=(const V& operand) {
+    if constexpr (std::is_arithmetic_v<V>) {
+      dict_.fetch_add(key_, operand);
+      return *this;
+    } else {
+      return apply([&](V& value) { value += operand; });
+    }
+  }
+  Reference& operator-=(const V& operand) {
+    return apply([&](V& value) { value = static_cast<V>(value - operand); });
+  }
+  Reference& operator++() { return *this += V(1); }
+  Reference& operator--() { return *this -= V(1); }
+
+  friend bool operator==(const Reference& reference, const V& value) { return static_cast<V>(reference) == value; }
+
+ private:
+  friend SharedDict;
+  Reference(SharedDict& dict, K key) : dict_(dict), key_(std::move(key)) {}
+
+  template <class F>
+  Reference& apply(F f) {
+    if constexpr (std::is_arithmetic_v<V>) {
+      dict_.modify_or_insert(key_, V{}, f);
+    } else if (!dict_.modify(key_, f)) {
+      throw std::out_of_range("dictionary '" + dict_.name_ + "': operator[]: no such key");
+    }
+    return *this;
+  }
+
+  SharedDict& dict_;
+  K key_;
+};
+
+/// Input iterator; copies of it share one position. Keeps the mapping, also when the handle is closed.
+template <class K, class V>
+class SharedDict<K, V>::const_iterator {
+ public:
+  using iterator_concept = std::input_iterator_tag;
+  using iterator_category = std::input_iterator_tag;
+  using value_type = std::pair<K, V>;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const value_type*;
+  using reference = const value_type&;
+
+  const_iterator() noexcept = default;
+
+  reference operator*() const { return *walk_->item; }
+  pointer operator->() const { return &*walk_->item; }
+  const_iterator& operator++() {
+    if (!walk_->advance()) walk_.reset();
+    return *this;
+  }
+  /// The item from before, as input iterators promise for `*it++`.
+  auto operator++(int) {
+    struct Before {
+      std::pair<K, V> item;
+      const std::pair<K, V>& operator*() const { return item; }
+    } before{*walk_->item};
+    ++*this;
+    return before;
+  }
+  friend bool operator==(const const_iterator& a, const const_iterator& b) noexcept { return a.walk_ == b.walk_; }
+
+ private:
+  friend SharedDict;
+
+  struct Walk {
+    std::shared_ptr<detail::Attachment> attachment;
+    std::string name;
+    std::uint32_t next_shard = 0;
+    std::optional<detail::ShardScan> scan{};
+    std::size_t next = 0;
+    std::optional<std::pair<K, V>> item{};
+
+    bool advance() {
+      const detail::Segment& segment = attachment->segment();
+      while (!scan || next == scan->size()) {
+        if (next_shard == segment.identity().shard_count) return false;
+        scan.emplace(segment, name, next_shard++);
+        next = 0;
+      }
+      item.emplace(detail::decode_key<K>(scan->key(next), name), detail::decode_value<V>(scan->value(next), name));
+      ++next;
+      return true;
+    }
+  };
+
+  const_iterator(const std::shared_ptr<detail::Attachment>& attachment, const std::string& name)
+      : walk_(std::make_shared<Walk>(Walk{attachment, name})) {
+    if (!walk_->advance()) walk_.reset();
+  }
+
+  std::shared_ptr<Walk> walk_;
+};
+
+/// Takes the name and the files of a dictionary away; false if there is none. Processes that are attached go on with what they
+/// have, and nobody can join them. A damaged dictionary is removed too, something that is no dictionary isn't.
+/// \throws errc::invalid_name; errc::incompatible_layout; errc::lock_timeout; Error in the system category.
+inline bool remove(std::string_view name, const std::filesystem::path& directory = {}) {
+  return detail::Lifecycle(name, directory, Options{}.lock_timeout).remove();
+}
+
+/// Whether there is a dictionary of this name: persistent, or with somebody alive attached to it. Waits for nobody.
+/// \throws errc::invalid_name; Error in the system category if it can't be looked at.
+inline bool exists(std::string_view name, const std::filesystem::path& directory = {}) {
+  return detail::Lifecycle(name, directory, Options{}.lock_timeout).exists();
+}
+
+/// The names for which exists() is true, sorted.
+inline std::vector<std::string> list(const std::filesystem::path& directory = {}) { return detail::list_dictionaries(directory); }
+
+}  // namespace shared_dict

@@ -1,0 +1,15 @@
+// The library's version and the version of the layout it stores.
+#pragma once
+
+#include <cstdint>
+
+namespace shared_dict {
+
+inline constexpr int kVersionMajor = 0;
+inline constexpr int kVersionMinor = 1;
+inline constexpr int kVersionPatch = 0;
+
+// Two processes share a dictionary only if they agree on this number. It changes with every change of what is stored.
+inline constexpr std::uint32_t kLayoutVersion = 1;
+
+}  // namespace shared_dict
