@@ -62,9 +62,10 @@ struct Identity {
 // The pages that belong to no shard. All fields behind `lock` are protected by it; `frontier` is also read without.
 struct Pool {
   Word32 lock;                     // LockWord
+  Word32 sleepers;                 // a hint: whoever releases the lock wakes one
   Word32 dirty;                    // 1: its owner died; the derived fields must be rebuilt
   Word32 frontier;                 // true: pages below it have an owner word in their run's head
-  std::uint32_t free_pages;        // derived: in the bins
+  std::uint64_t free_pages;        // derived: in the bins
   std::uint64_t charged;           // derived: bytes that count against heap_limit
   std::uint64_t bin_bits;          // derived: which bins hold a run
   std::uint32_t bins[kRunBins];    // derived: first free run of each length class, page + 1
@@ -86,9 +87,11 @@ struct Header {
 
   // Taken by inserts when max_items is near; protects nothing but the comparison with it.
   Word32 items_lock;               // LockWord
+  Word32 items_sleepers;
   Word32 items_dirty;              // means nothing: there is nothing to rebuild
+  Word32 pad3;
   Word64 recoveries;               // for people; relaxed
-  std::byte pad3[48];
+  std::byte pad6[40];
 
   // Room for views and waiting: counters that writers look at.
   Word32 pins;
@@ -118,11 +121,12 @@ struct ProcessRecord {
 struct Shard {
   // Taken by writers.
   Word32 lock;                     // LockWord
+  Word32 sleepers;                 // a hint: whoever releases the lock wakes one
   Word32 dirty;                    // 1: an owner died in it; whoever has the lock rebuilds first
   Word32 change_sequence;          // room for waiting
-  Word32 change_waiters;
+  Word64 change_waiters;
   Word64 lock_waits;               // relaxed
-  std::byte pad0[40];
+  std::byte pad0[32];
 
   // Read by readers. Stored under the lock.
   Word64 epoch;                    // steps before a table or an unversioned block is freed; never reset
@@ -170,6 +174,6 @@ static_assert(offsetof(Shard, epoch) == 64 && offsetof(Shard, items) == 128, "lo
 static_assert(sizeof(Shard) == 576 && sizeof(Shard) % kCacheLine == 0, "shards don't share cache lines");
 static_assert(sizeof(Bucket) == kCacheLine, "a probe touches one cache line");
 static_assert(sizeof(Page) == 32, "two to a cache line");
-static_assert(sizeof(Pool) == 288, "layout of record");
+static_assert(sizeof(Pool) == 296, "layout of record");
 
 }  // namespace shared_dict::detail

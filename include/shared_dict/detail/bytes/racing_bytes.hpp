@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include <shared_dict/detail/platform/compiler.hpp>
+
 namespace shared_dict::detail {
 
 inline constexpr std::size_t kWord = 8;
@@ -19,13 +21,13 @@ constexpr std::uint64_t round_up(std::uint64_t size, std::uint64_t multiple) noe
   return (size + multiple - 1) & ~(multiple - 1);
 }
 
-inline std::uint64_t load_word(const std::byte* shared) noexcept {
+SHARED_DICT_HOT std::uint64_t load_word(const std::byte* shared) noexcept {
   // relaxed: the caller validates, behind an acquire fence, before it believes what it read.
   return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(shared)))
       .load(std::memory_order_relaxed);
 }
 
-inline void store_word(std::byte* shared, std::uint64_t word) noexcept {
+SHARED_DICT_HOT void store_word(std::byte* shared, std::uint64_t word) noexcept {
   // relaxed: a release fence stands before the first such store, a release store of a slot word behind the last.
   std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(shared)).store(word, std::memory_order_relaxed);
 }
@@ -79,6 +81,11 @@ inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size
 // Copies `size` bytes into the segment and fills the last word with zeros.
 inline void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {
   std::size_t at = 0;
+  for (; at + 4 * kWord <= size; at += 4 * kWord) {
+    std::uint64_t words[4];
+    std::memcpy(words, from + at, sizeof words);
+    for (std::size_t i = 0; i < 4; ++i) store_word(shared + at + i * kWord, words[i]);
+  }
   for (; at + kWord <= size; at += kWord) {
     std::uint64_t word;
     std::memcpy(&word, from + at, kWord);

@@ -7,28 +7,25 @@ namespace shared_dict::detail {
 
 // Who holds a lock, in one 32-bit word (a futex sleeps on it): 0 is free.
 //
-//   31          16 15              1  0
-//  +--------------+-----------------+---+
-//  | record + 1   | generation      | W |   W: somebody sleeps
-//  +--------------+-----------------+---+
+//   31          16 15              0
+//  +--------------+-----------------+
+//  | record + 1   | generation      |
+//  +--------------+-----------------+
 class LockWord {
  public:
   constexpr LockWord() noexcept = default;
   constexpr explicit LockWord(std::uint32_t bits) noexcept : bits_(bits) {}
   constexpr LockWord(std::uint32_t record, std::uint32_t generation) noexcept
-      : bits_(((record + 1) << 16) | ((generation & kGenerationMask) << 1)) {}
+      : bits_(((record + 1) << 16) | (generation & kGenerationMask)) {}
 
   constexpr std::uint32_t bits() const noexcept { return bits_; }
   constexpr bool free() const noexcept { return (bits_ >> 16) == 0; }
   constexpr std::uint32_t record() const noexcept { return (bits_ >> 16) - 1; }
-  constexpr std::uint32_t generation() const noexcept { return (bits_ >> 1) & kGenerationMask; }
-  constexpr bool has_waiters() const noexcept { return (bits_ & 1) != 0; }
-  constexpr LockWord with_waiters() const noexcept { return LockWord(bits_ | 1); }
-  constexpr LockWord owner() const noexcept { return LockWord(bits_ & ~std::uint32_t{1}); }
+  constexpr std::uint32_t generation() const noexcept { return bits_ & kGenerationMask; }
 
   friend constexpr bool operator==(LockWord, LockWord) noexcept = default;
 
-  static constexpr std::uint32_t kGenerationMask = 0x7fff;
+  static constexpr std::uint32_t kGenerationMask = 0xffff;
 
  private:
   std::uint32_t bits_ = 0;

@@ -95,7 +95,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // Asked by a writer that has waited for a while for `owner`. True if its locks were released.
   bool reap_if_dead(LockWord owner) {
     if (owner.free() || owner.record() >= segment_.identity().max_processes) return false;
-    if (owner.owner() == self()) return false;
+    if (owner == self()) return false;
     {
       const std::unique_lock probing(guard_->process_mutex(), std::try_to_lock);
       if (!probing || !names(owner) || !is_dead(owner.record())) return false;
@@ -227,15 +227,12 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   }
 
   static void release_dead(Word32& lock, Word32& dirty, LockWord dead) noexcept {
-    // relaxed: only says whether this word is the dead one's; the exchange below orders what follows.
-    std::uint32_t seen = lock.load(std::memory_order_relaxed);
-    if (LockWord(seen).owner() != dead) return;
+    // relaxed: only says whether this word is the dead one's, and then nobody else changes it.
+    if (LockWord(lock.load(std::memory_order_relaxed)) != dead) return;
     dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it
     // The kernel ordered all that the dead process wrote before its file lock came free.
     // [D1] release, pairs with [L1], [L3]: who takes the lock sees the mark.
-    while (!lock.compare_exchange_weak(seen, 0, std::memory_order_release, std::memory_order_relaxed)) {
-      if (LockWord(seen).owner() != dead) return;  // relaxed on failure: waiters only add their bit
-    }
+    lock.store(0, std::memory_order_release);
     wake_all(lock);
   }
 

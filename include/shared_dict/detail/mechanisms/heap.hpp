@@ -161,6 +161,9 @@ class Heap {
     release_fence();
     store_word(segment_.at(offset), span.first_free);
     span.first_free = static_cast<std::uint32_t>(block) + 1;
+    // The next block to be handed out: its first line is here, the others will be when they are written.
+    if (shape.block_bytes > kCacheLine) prefetch_to_write(segment_.at(offset + kCacheLine));
+    if (shape.block_bytes > 2 * kCacheLine) prefetch_to_write(segment_.at(offset + 2 * kCacheLine));
     --span.live;
     count_bytes(shape.block_bytes, -1);
     if (span.live == 0) {

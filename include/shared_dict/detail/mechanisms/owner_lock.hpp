@@ -1,7 +1,11 @@
 // The lock of a shard or of the pool: one word that names its owner.
 //
-// Uncontended it is one compare-and-swap to take and one exchange to release. A waiter spins a little, yields, then sleeps on the
-// word in bounded steps. It asks after the owner's life from 10 ms on, in growing intervals; a dead owner's lock is released by
+// Uncontended it is one compare-and-swap to take and one plain store to release. An exchange there, with the sleepers' mark in the
+// lock word itself, would make the processor wait until all that the owner wrote has left its store buffer, cache misses
+// included; so the mark is a word of its own and only a hint. A release that just misses a new sleeper's mark costs that sleeper
+// its nap, a millisecond or two, and never more, as every nap is bounded.
+//
+// A waiter spins a little, yields, then sleeps on the word in bounded steps. It asks after the owner's life from 10 ms on, in growing intervals; a dead owner's lock is released by
 // Attachment::reap_if_dead, a live owner, stopped or slow, is never robbed: then the wait ends in errc::lock_timeout.
 //
 // One word, never two: taking the lock and saying who has it is one store, so there is no instant at which a death would leave
@@ -33,8 +37,8 @@ struct Writer {
 class OwnerLock {
  public:
   // `waits` counts the times that the lock was found taken.
-  OwnerLock(const Writer& writer, Word32& word, Word64* waits = nullptr)
-      : attachment_(&writer.attachment), word_(&word), self_(writer.attachment.self()) {
+  OwnerLock(const Writer& writer, Word32& word, Word32& sleepers, Word64* waits = nullptr)
+      : attachment_(&writer.attachment), word_(&word), sleepers_(&sleepers), self_(writer.attachment.self()) {
     if (self_.free()) self_ = writer.attachment.require_registered();
     std::uint32_t expected = 0;
     // [L1] acquire, pairs with [L2], [D1]: sees all that the last owner did.
@@ -45,31 +49,41 @@ class OwnerLock {
   OwnerLock(const OwnerLock&) = delete;
   OwnerLock& operator=(const OwnerLock&) = delete;
   OwnerLock(OwnerLock&& other) noexcept
-      : attachment_(other.attachment_), word_(std::exchange(other.word_, nullptr)), self_(other.self_) {}
+      : attachment_(other.attachment_),
+        word_(std::exchange(other.word_, nullptr)),
+        sleepers_(other.sleepers_),
+        self_(other.self_) {}
   ~OwnerLock() { release(); }
 
   // False in a process that was forked while its parent held the lock: it is the parent's, and so is what it protects.
-  bool mine() const noexcept { return attachment_->self().owner() == self_; }
+  bool mine() const noexcept { return attachment_->self() == self_; }
 
   void release() noexcept {
     if (word_ == nullptr) return;
     if (mine()) {
       // [L2] release, pairs with [L1], [L3]: the next owner sees all that this one did.
-      if (LockWord(word_->exchange(0, std::memory_order_release)).has_waiters()) wake_one(*word_);
+      word_->store(0, std::memory_order_release);
+      if (sleepers_->load(std::memory_order_relaxed) != 0) wake_sleeper();  // relaxed: a hint
     }
     word_ = nullptr;
   }
 
  private:
+  // The mark goes first: whoever still sleeps, or begins to, sets it again.
+  SHARED_DICT_COLD void wake_sleeper() noexcept {
+    sleepers_->store(0, std::memory_order_relaxed);  // relaxed: a hint
+    wake_one(*word_);
+  }
+
   SHARED_DICT_COLD void wait(const Writer& writer, Word64* waits) {
     if (waits != nullptr) waits->fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
     for (int i = 0; i < kSpins; ++i) {
       cpu_relax();
-      if (try_take(self_)) return;
+      if (try_take()) return;
     }
     for (int i = 0; i < kYields; ++i) {
       std::this_thread::yield();
-      if (try_take(self_)) return;
+      if (try_take()) return;
     }
     sleep_until_taken(writer);
   }
@@ -80,9 +94,12 @@ class OwnerLock {
     auto next_probe = begin + kFirstProbe;
     auto probe_interval = kFirstProbe;
     std::chrono::nanoseconds nap = kFirstNap;
-    for (;;) {
-      // From here on with the waiters bit: another sleeper may be there, and this one can't know.
-      if (try_take(self_.with_waiters())) return;
+    for (bool slept = false;;) {
+      if (try_take()) {
+        // Others may sleep too, and this one's wake-up took their mark.
+        if (slept) sleepers_->store(1, std::memory_order_relaxed);  // relaxed: a hint
+        return;
+      }
       const LockWord seen(word_->load(std::memory_order_relaxed));  // relaxed: a hint whom to wait for
       if (seen.free()) continue;
       const auto now = Clock::now();
@@ -92,24 +109,20 @@ class OwnerLock {
         next_probe = now + probe_interval;
       }
       if (now >= deadline) time_out(writer, seen);
-      std::uint32_t expected = seen.bits();
-      // relaxed: the bit only asks for a wake-up.
-      if (!seen.has_waiters() &&
-          !word_->compare_exchange_strong(expected, seen.with_waiters().bits(), std::memory_order_relaxed)) {
-        continue;
-      }
+      sleepers_->store(1, std::memory_order_relaxed);  // relaxed: a hint
       const auto left = std::min<std::chrono::nanoseconds>(deadline - now, next_probe - now);
-      wait_on(*word_, seen.with_waiters().bits(), std::clamp<std::chrono::nanoseconds>(left, kShortestNap, nap));
+      wait_on(*word_, seen.bits(), std::clamp<std::chrono::nanoseconds>(left, kShortestNap, nap));
+      slept = true;
       nap = std::min<std::chrono::nanoseconds>(nap * 2, kLongestNap);
     }
   }
 
-  bool try_take(LockWord as) noexcept {
+  bool try_take() noexcept {
     std::uint32_t expected = 0;
     // relaxed: looks before it writes, so that spinning doesn't move the cache line about.
     if (word_->load(std::memory_order_relaxed) != 0) return false;
     // [L3] acquire, pairs with [L2], [D1]: as [L1].
-    return word_->compare_exchange_strong(expected, as.bits(), std::memory_order_acquire, std::memory_order_relaxed);
+    return word_->compare_exchange_strong(expected, self_.bits(), std::memory_order_acquire, std::memory_order_relaxed);
   }  // relaxed on failure: nothing is read on the strength of it
 
   [[noreturn]] void time_out(const Writer& writer, LockWord owner) const {
@@ -123,12 +136,13 @@ class OwnerLock {
   static constexpr int kYields = 4;
   static constexpr std::chrono::nanoseconds kFirstNap = std::chrono::microseconds(100);
   static constexpr std::chrono::nanoseconds kShortestNap = std::chrono::microseconds(50);
-  static constexpr std::chrono::nanoseconds kLongestNap = std::chrono::milliseconds(20);
+  static constexpr std::chrono::nanoseconds kLongestNap = std::chrono::milliseconds(2);
   static constexpr std::chrono::nanoseconds kFirstProbe = std::chrono::milliseconds(10);
   static constexpr std::chrono::nanoseconds kLongestProbe = std::chrono::milliseconds(500);
 
   Attachment* attachment_;
   Word32* word_;
+  Word32* sleepers_;
   LockWord self_;
 };
 

@@ -34,7 +34,7 @@ class PagePool {
       : segment_(writer.attachment.segment()),
         name_(writer.attachment.name()),
         pool_(segment_.header().pool),
-        lock_(writer, pool_.lock) {
+        lock_(writer, pool_.lock, pool_.sleepers) {
     // relaxed: set by whoever released the lock word that was just acquired.
     if (pool_.dirty.load(std::memory_order_relaxed) != 0) repair();
   }
@@ -225,7 +225,7 @@ class PagePool {
       pool_.bins[bin] = head.next;
       if (head.next == 0) pool_.bin_bits &= ~(std::uint64_t{1} << bin);
     }
-    pool_.free_pages -= std::min(pool_.free_pages, length);
+    pool_.free_pages -= std::min<std::uint64_t>(pool_.free_pages, length);
   }
 
   // Rebuilds what is derived. Can be repeated.

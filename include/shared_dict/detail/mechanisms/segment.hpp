@@ -5,6 +5,8 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -12,16 +14,23 @@
 #include <shared_dict/detail/bytes/geometry.hpp>
 #include <shared_dict/detail/bytes/hash.hpp>
 #include <shared_dict/detail/bytes/layout.hpp>
+#include <shared_dict/detail/platform/compiler.hpp>
 #include <shared_dict/detail/platform/file.hpp>
 
 namespace shared_dict::detail {
 
 inline std::uint64_t checksum_of(const Identity& identity) noexcept { return hash_bytes(&identity, sizeof identity, 0); }
 
+// For the moment when a segment is put into its attachment, before anybody else knows it.
+template <class T>
+struct MovableAtomic : std::atomic<T> {
+  using std::atomic<T>::atomic;
+  MovableAtomic(MovableAtomic&& other) noexcept : std::atomic<T>(other.load(std::memory_order_relaxed)) {}  // relaxed: private
+  MovableAtomic& operator=(MovableAtomic&&) = delete;
+};
+
 class Segment {
  public:
-  Segment() noexcept = default;
-
   // `identity` is a verified copy: what the process relies on can't change under it.
   Segment(FileDescriptor file, FileId id, const Identity& identity)
       : file_(std::move(file)),
@@ -30,7 +39,11 @@ class Segment {
         base_(mapping_.base()),
         identity_(identity),
         shape_{identity.key_fixed_bytes, identity.value_fixed_bytes, identity.value_alignment},
-        classes_(identity.page_bytes) {}
+        classes_(identity.page_bytes),
+        page_shift_(static_cast<std::uint32_t>(std::countr_zero(identity.page_bytes))),
+        records_(base_ + identity.records_at),
+        shards_(base_ + identity.shards_at),
+        pages_(base_ + identity.pages_at) {}
 
   const FileId& id() const noexcept { return id_; }
   const FileDescriptor& file() const noexcept { return file_; }
@@ -41,30 +54,29 @@ class Segment {
   std::byte* at(std::uint64_t offset) const noexcept { return base_ + offset; }
   Header& header() const noexcept { return *reinterpret_cast<Header*>(base_); }
   ProcessRecord& record(std::uint32_t index) const noexcept {
-    return reinterpret_cast<ProcessRecord*>(base_ + identity_.records_at)[index];
+    return reinterpret_cast<ProcessRecord*>(records_)[index];
   }
-  Shard& shard(std::uint32_t index) const noexcept { return reinterpret_cast<Shard*>(base_ + identity_.shards_at)[index]; }
-  Page& page(std::uint32_t index) const noexcept { return reinterpret_cast<Page*>(base_ + identity_.pages_at)[index]; }
+  Shard& shard(std::uint32_t index) const noexcept { return reinterpret_cast<Shard*>(shards_)[index]; }
+  Page& page(std::uint32_t index) const noexcept { return reinterpret_cast<Page*>(pages_)[index]; }
   Bucket* buckets(TableWord table) const noexcept { return reinterpret_cast<Bucket*>(base_ + table.offset()); }
 
   std::uint64_t page_offset(std::uint32_t page) const noexcept {
-    return identity_.data_at + std::uint64_t{page} * identity_.page_bytes;
+    return identity_.data_at + (std::uint64_t{page} << page_shift_);
   }
   std::uint32_t page_of(std::uint64_t offset) const noexcept {
-    return static_cast<std::uint32_t>((offset - identity_.data_at) / identity_.page_bytes);
+    return static_cast<std::uint32_t>((offset - identity_.data_at) >> page_shift_);
   }
+  std::uint32_t page_shift() const noexcept { return page_shift_; }
 
-  // Where committed memory ends. Called behind the acquire load of the word that led to an offset: whoever published that word
-  // had committed the memory before, so relaxed is enough.
-  std::uint64_t data_end() const noexcept {
-    const std::uint32_t pages = header().committed.load(std::memory_order_relaxed);
-    return page_offset(std::min(pages, identity_.page_count));
-  }
-
-  // Whether [offset, offset + size) are committed pages' bytes: the check before following anything stored.
+  // Whether [offset, offset + size) are committed pages' bytes: the check before following anything stored. Called behind the
+  // acquire load of the word that led to the offset: whoever published that word had committed the memory before, so relaxed
+  // is enough.
   bool holds(std::uint64_t offset, std::uint64_t size) const noexcept {
-    const std::uint64_t end = data_end();
-    return offset >= identity_.data_at && offset <= end && size <= end - offset;
+    // relaxed: how much this process knows to be committed; memory is never taken back.
+    const std::uint64_t known = known_bytes_.load(std::memory_order_relaxed);
+    const std::uint64_t begin = offset - identity_.data_at;  // wraps around to something huge below the pages
+    if (begin < known && size <= known - begin) return true;
+    return look_again(begin, size);
   }
 
   bool holds_table(TableWord table) const noexcept {
@@ -91,6 +103,14 @@ class Segment {
   }
 
  private:
+  SHARED_DICT_COLD bool look_again(std::uint64_t begin, std::uint64_t size) const noexcept {
+    // relaxed, both: see holds().
+    const std::uint32_t pages = std::min(header().committed.load(std::memory_order_relaxed), identity_.page_count);
+    const std::uint64_t bytes = std::uint64_t{pages} << page_shift_;
+    known_bytes_.store(bytes, std::memory_order_relaxed);
+    return begin < bytes && size <= bytes - begin;
+  }
+
   std::error_code commit_pages(std::uint32_t from, std::uint32_t to) noexcept {
     const std::uint64_t table = identity_.pages_at;
     if (const auto error = commit_range(file_, table + from * sizeof(Page), (to - from) * sizeof(Page))) return error;
@@ -104,6 +124,11 @@ class Segment {
   Identity identity_{};
   TypeShape shape_{};
   SizeClasses classes_;
+  std::uint32_t page_shift_ = 0;
+  std::byte* records_ = nullptr;
+  std::byte* shards_ = nullptr;
+  std::byte* pages_ = nullptr;
+  mutable MovableAtomic<std::uint64_t> known_bytes_{0};
 };
 
 }  // namespace shared_dict::detail

@@ -30,7 +30,7 @@ class LockedShard {
         segment_(writer.attachment.segment()),
         shard_(segment_.shard(index)),
         index_(index),
-        lock_(writer, shard_.lock, &shard_.lock_waits),
+        lock_(writer, shard_.lock, shard_.sleepers, &shard_.lock_waits),
         heap_(writer, index) {
     make_current();
   }

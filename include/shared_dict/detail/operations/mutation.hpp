@@ -49,7 +49,8 @@ inline void insert_within_limit(const Writer& writer, LockedShard& shard, const 
   const Segment& segment = writer.attachment.segment();
   const std::uint64_t limit = segment.identity().max_items;
   if (limit == 0 || count_items(segment) + segment.identity().shard_count < limit) return shard.insert(found, key, value);
-  const OwnerLock turn(writer, writer.attachment.segment().header().items_lock);
+  Header& header = segment.header();
+  const OwnerLock turn(writer, header.items_lock, header.items_sleepers);
   if (count_items(segment) >= limit) {
     fail(errc::too_many_items, writer.attachment.name(),
          "it holds Options::max_items (" + std::to_string(limit) + ") items: erase some, or create it with a larger limit");
@@ -85,14 +86,35 @@ void with_leftovers(const Writer& writer, Operation operation) {
   }
 }
 
+// Gets the lines on their way that a change of this key will touch. Taking a lock makes the processor wait for all earlier loads and
+// stores, but not for prefetches; so a cache miss that begins here goes on behind the lock's back. Nothing that is read here is
+// relied upon.
+inline void prefetch_for_change(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
+  prefetch_to_write(&shard.lock);
+  const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
+  if (table.none() || !segment.holds_table(table)) return;
+  const Bucket& bucket = segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
+  const std::uint32_t tag = hash_tag(key.hash);
+  for (const Word64& slot : bucket.slots) {
+    const SlotWord word(slot.load(std::memory_order_relaxed));  // relaxed: a hint
+    if (word.is_empty()) return;
+    if (word.tag() != tag || !segment.holds(word.offset(), kCacheLine)) continue;
+    prefetch_to_write(segment.at(word.offset()));
+    return;
+  }
+}
+
 // decide(const Bytes*) is called with the key's value, or null, under the shard's lock. If it throws, or storing fails, nothing has
 // changed. It may be called again if the heap was full at first.
 template <class Decide>
 void change(const Writer& writer, const KeyBytes& key, Decide decide) {
+  const Segment& segment = writer.attachment.segment();
+  const std::uint32_t index = hash_shard(key.hash, segment.identity().shard_count);
+  prefetch_for_change(segment, segment.shard(index), key);
   with_leftovers(writer, [&] {
-    LockedShard shard(writer, hash_shard(key.hash, writer.attachment.segment().identity().shard_count));
+    LockedShard shard(writer, index);
     const SlotTable::Found found = shard.find(key);
-    const Bytes current = found.found ? found.entry.value(shard.segment()) : Bytes();
+    const Bytes current = found.found ? found.entry.value(segment) : Bytes();
     const Decision decision = decide(found.found ? &current : nullptr);
     if (decision.kind == Decision::Kind::keep) return;
     require_still_owner(writer, shard);

@@ -69,12 +69,19 @@ class EncodedKey<K> {
   Bytes bytes_;
 };
 
+// The only plain type whose bytes may be none of its objects, as far as can be seen from here.
+template <class T>
+bool valid_object(const std::byte* bytes) noexcept {
+  return !std::is_same_v<T, bool> || std::to_integer<unsigned>(*bytes) <= 1;
+}
+
 // The object that these bytes are. The bytes don't change.
 template <class T, class Traits>
 T decode(Bytes bytes, const std::string& name) {
   try {
     if constexpr (Traits::plain && Traits::fixed_size != 0) {
       if (bytes.size() != sizeof(T)) throw DecodeError("a value has the wrong size");
+      if (!valid_object<T>(bytes.data())) throw DecodeError("a bool is neither true nor false");
       std::array<std::byte, sizeof(T)> copy;
       std::memcpy(copy.data(), bytes.data(), sizeof(T));
       return std::bit_cast<T>(copy);
@@ -155,6 +162,7 @@ std::optional<V> read_fixed(const Segment& segment, const std::string& name, con
   });
   if (!found) return std::nullopt;
   if (!fits) fail_corrupted(name, "a value has the wrong size");
+  if (!valid_object<V>(bytes.data())) fail_corrupted(name, "a bool is neither true nor false");
   return std::bit_cast<V>(bytes);
 }
 
@@ -183,17 +191,21 @@ V wrapping_add(V a, V b) noexcept {
   }
 }
 
+[[noreturn]] SHARED_DICT_COLD inline void fail_too_large(const Attachment& attachment, std::size_t key, std::size_t value) {
+  if (key > EntrySizes::kMaxKey) {
+    fail(errc::value_too_large, attachment.name(), "a key of " + std::to_string(key) + " bytes; 16777215 are the most");
+  }
+  fail(errc::value_too_large, attachment.name(),
+       "an item of " + std::to_string(key) + " + " + std::to_string(value) + " bytes can't be stored with a heap_size of " +
+           std::to_string(attachment.segment().identity().heap_size) + ": create it with a larger Options::heap_size");
+}
+
 // What could never be stored is told before anything is tried.
 inline void require_storable(const Writer& writer, std::size_t key, std::size_t value) {
   const Segment& segment = writer.attachment.segment();
-  if (key > EntrySizes::kMaxKey) {
-    fail(errc::value_too_large, writer.attachment.name(), "a key of " + std::to_string(key) + " bytes; 16777215 are the most");
-  }
-  if (value > EntrySizes::kMaxValue || entry_bytes(segment, EntrySizes(key, value)) > segment.identity().heap_limit) {
-    fail(errc::value_too_large, writer.attachment.name(),
-         "an item of " + std::to_string(key) + " + " + std::to_string(value) + " bytes can't be stored with a heap_size of " +
-             std::to_string(segment.identity().heap_size) + ": create it with a larger Options::heap_size");
-  }
+  const bool fits = key <= EntrySizes::kMaxKey && value <= EntrySizes::kMaxValue &&
+                    entry_bytes(segment, EntrySizes(key, value)) <= segment.identity().heap_limit;
+  if (!fits) fail_too_large(writer.attachment, key, value);
 }
 
 template <class K, class V>

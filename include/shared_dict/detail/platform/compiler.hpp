@@ -11,6 +11,13 @@
 #define SHARED_DICT_VISIBLE
 #endif
 
+// For the few functions that are the whole of an operation: the calls would cost more than the code.
+#if defined(__GNUC__)
+#define SHARED_DICT_HOT __attribute__((always_inline)) inline
+#else
+#define SHARED_DICT_HOT inline
+#endif
+
 // Keeps rare code out of the caller's cache lines.
 #if defined(__GNUC__)
 #define SHARED_DICT_COLD __attribute__((noinline, cold))
@@ -32,6 +39,15 @@ inline void cpu_relax() noexcept {
 inline void prefetch(const void* address) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(address);
+#else
+  (void)address;
+#endif
+}
+
+// As prefetch, for a line that is going to be written.
+inline void prefetch_to_write(const void* address) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, 1);
 #else
   (void)address;
 #endif
