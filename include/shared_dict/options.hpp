@@ -16,9 +16,9 @@ enum class Lifetime {
 
 /// For create and open_or_create. attach reads only `directory` and `lock_timeout`: the rest is the creator's.
 struct Options {
-  /// Bytes: the upper bound for keys and values; tables come on top. This is address space only: memory is committed as
-  /// it is used, and checked then, so that a full file system is errc::heap_full and never SIGBUS.
-  /// `items * (key bytes + value bytes) * 2` always holds that many items.
+  /// Bytes: what all keys and values together, as they are stored, can add up to. Tables, headers and rounding come on top. This
+  /// is address space only: memory is committed as it is used, and checked then, so that a full file system is errc::heap_full
+  /// and never SIGBUS. `items * (key bytes + value bytes) * 2` holds that many items with room to spare.
   std::size_t heap_size = std::size_t{1} << 30;
   /// The upper bound on the number of items; 0: heap_size alone bounds them.
   std::size_t max_items = 0;

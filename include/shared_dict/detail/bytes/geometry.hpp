@@ -1,9 +1,8 @@
 // The numbers that follow from a dictionary's options: sizes and places of everything in the segment, and the size classes.
 //
-// heap_size = items * (key bytes + value bytes) * 2 always holds those items, for each size of item, though blocks have a header,
-// are rounded up to a class, and each shard keeps partly filled spans. So the limit that blocks are charged against is heap_size
-// and a quarter, and some pages for each shard; and where an item is so small that its header alone breaks the rule, its blocks
-// are charged with less than their size (charge_of). The address range behind it is larger again, as runs need room side by side.
+// heap_size bounds the bytes of keys and values themselves, so items * (key bytes + value bytes) always fit, whatever headers,
+// classes and partly filled spans take on top. The address range must therefore hold more than heap_size: all of that, and room
+// for runs that need their pages side by side. It is only a range: memory is committed as it is used.
 #pragma once
 
 #include <algorithm>
@@ -95,22 +94,14 @@ struct TypeShape {
   std::uint32_t value_alignment = 1;
 };
 
-// The smallest item that the types allow, as {key + value bytes, block bytes}.
-inline bool both_fixed(const TypeShape& shape) noexcept { return shape.key_fixed_bytes != 0 && shape.value_fixed_bytes != 0; }
-
-// Bytes that `pages` pages of blocks of one class count against the heap limit, so that 2 * (key + value) bytes an item suffice
-// for items of every size. In eighths of their size: whole, unless the smallest item that such a block can hold is smaller than
-// half the block.
-inline std::uint64_t charge_of(std::uint64_t bytes, std::uint64_t block_bytes, const TypeShape& shape) noexcept {
-  std::uint64_t eighths = 8;
-  if (both_fixed(shape)) {
-    eighths = 16 * (shape.key_fixed_bytes + shape.value_fixed_bytes) / block_bytes;
-  } else if (block_bytes < 48) {
-    // The least key + value that needs more than the next smaller class: a key of one byte still takes a word.
-    constexpr std::uint64_t kLeast[] = {1, 2, 10, 18};
-    eighths = 16 * kLeast[class_of(block_bytes)] / block_bytes;
-  }
-  return bytes / 8 * std::clamp<std::uint64_t>(eighths, 1, 8);
+// The address range for blocks whose keys and values add up to `heap` bytes. If both have fixed sizes it is known; otherwise items
+// of a few bytes each could take twelve times that, which is granted up to a quarter of a gigabyte, and twice beyond.
+inline std::uint64_t block_range(std::uint64_t heap, const TypeShape& shape, std::uint64_t page) noexcept {
+  const std::uint64_t item = shape.key_fixed_bytes + shape.value_fixed_bytes;
+  if (shape.key_fixed_bytes == 0 || shape.value_fixed_bytes == 0) return std::min(heap * 12, heap * 2 + (std::uint64_t{256} << 20));
+  const std::uint64_t entry = entry_bytes(shape.key_fixed_bytes, shape.value_fixed_bytes, shape.value_alignment);
+  const std::uint64_t block = entry <= 8 * page ? class_bytes(class_of(entry)) : round_up(entry, page);
+  return (heap / item + 1) * block;
 }
 
 // Fills in what `identity` derives from heap_size, max_items, max_processes and the shape of the types.
@@ -123,21 +114,13 @@ inline void plan(Identity& identity, const TypeShape& shape) noexcept {
 
   identity.page_bytes = static_cast<std::uint32_t>(page);
   identity.shard_count = static_cast<std::uint32_t>(shards);
-  identity.heap_limit = round_up(heap + heap / 4, page) + (shards * 4 + 16) * page;
 
-  // Blocks that are charged with a part of their size need the rest as address range; half as much again, so that fragmented
-  // runs don't end what the limit still allows.
-  std::uint64_t blocks = identity.heap_limit;
-  std::uint64_t smallest = class_bytes(class_of(entry_bytes(1, 1, shape.value_alignment)));
-  if (both_fixed(shape)) {
-    smallest = entry_bytes(shape.key_fixed_bytes, shape.value_fixed_bytes, shape.value_alignment);
-    if (smallest <= 8 * page) smallest = class_bytes(class_of(smallest));
-    blocks = blocks / std::max<std::uint64_t>(charge_of(8, smallest, shape), 1) * 8;
-  } else {
-    blocks = std::min(blocks * 8, blocks + (std::uint64_t{256} << 20));
-  }
-  blocks += blocks / 2;
+  // Half as much again for rounding, spans that aren't full, and gaps; a few pages for each shard where everything is small.
+  std::uint64_t blocks = block_range(heap, shape, page);
+  blocks += blocks / 2 + (shards * 16 + 64) * page;
   // A table that has just doubled is 4/10 full (7 slots in 64 bytes), and the old one stands beside it for a moment.
+  const std::uint64_t smallest = std::max<std::uint64_t>(entry_bytes(1, 1, shape.value_alignment),
+                                                         entry_bytes(shape.key_fixed_bytes, shape.value_fixed_bytes, 1));
   std::uint64_t items = blocks / smallest;
   if (identity.max_items != 0) items = std::min(items, identity.max_items);
   const std::uint64_t tables = items * 36 + shards * 4 * page;

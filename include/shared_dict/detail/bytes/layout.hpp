@@ -7,7 +7,7 @@
 //   data_at      pages         slot tables, spans of blocks of one size class, runs for large blocks
 //
 // What is true: slot words, table words, page words up to the frontier, record states, the clear generation. All else (free
-// lists, counts, charges) is derived and rebuilt from it.
+// lists, counts) is derived and rebuilt from it.
 #pragma once
 
 #include <atomic>
@@ -35,8 +35,7 @@ inline constexpr std::uint32_t kTypeNameBytes = 1024;
 struct Identity {
   std::uint64_t instance;          // random: tells this dictionary from an earlier one of the same name
   std::uint64_t hash_seed;
-  std::uint64_t heap_size;         // bytes, as asked for
-  std::uint64_t heap_limit;        // bytes that blocks may be charged with
+  std::uint64_t heap_size;         // bytes that keys and values may add up to
   std::uint64_t max_items;         // 0: no bound
   std::uint64_t records_at;
   std::uint64_t shards_at;
@@ -66,7 +65,7 @@ struct Pool {
   Word32 dirty;                    // 1: its owner died; the derived fields must be rebuilt
   Word32 frontier;                 // true: pages below it have an owner word in their run's head
   std::uint64_t free_pages;        // derived: in the bins
-  std::uint64_t charged;           // derived: bytes that count against heap_limit
+  Word64 block_pages;              // derived: in spans and large runs; also read without the lock, as a hint
   std::uint64_t bin_bits;          // derived: which bins hold a run
   std::uint32_t bins[kRunBins];    // derived: first free run of each length class, page + 1
 };
@@ -85,10 +84,10 @@ struct Header {
   Word64 clear_generation;         // true: a shard of another generation is empty; stored with all shards locked
   std::byte pad2[48];
 
-  // Taken by inserts when max_items is near; protects nothing but the comparison with it.
-  Word32 items_lock;               // LockWord
-  Word32 items_sleepers;
-  Word32 items_dirty;              // means nothing: there is nothing to rebuild
+  // Taken by writers when max_items or heap_size is near; protects nothing but the comparison with it.
+  Word32 limit_lock;               // LockWord
+  Word32 limit_sleepers;
+  Word32 limit_dirty;              // means nothing: there is nothing to rebuild
   Word32 pad3;
   Word64 recoveries;               // for people; relaxed
   std::byte pad6[40];
@@ -137,7 +136,7 @@ struct Shard {
   // Derived. Written under the lock; the words are also read without, as a hint.
   Word64 items;
   Word64 tombstones;
-  Word64 block_bytes;              // bytes of live blocks
+  Word64 stored_bytes;             // of keys and values
   Word64 insertions;               // keys that were added, ever: tells a scan whether one may have moved
   std::uint64_t scan_hint;         // bucket where extract_any goes on
   std::uint64_t retired;           // room for blocks that are still viewed
@@ -163,7 +162,7 @@ struct Page {
   std::uint32_t next;
 };
 
-static_assert(sizeof(Identity) == 2184, "fixed-width fields without padding: 32- and 64-bit processes share the segment");
+static_assert(sizeof(Identity) == 2176, "fixed-width fields without padding: 32- and 64-bit processes share the segment");
 static_assert(offsetof(Header, identity) == 24, "layout of record");
 static_assert(offsetof(Header, committed) == 3072, "begins a cache line of its own");
 static_assert(offsetof(Header, clear_generation) == 3080, "lies beside `committed`, which readers load anyway");

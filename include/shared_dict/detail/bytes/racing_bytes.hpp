@@ -75,7 +75,7 @@ inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size
     const std::uint64_t word = load_word(shared + at);
     std::memcpy(to + at, &word, kWord);
   }
-  if (at < size) store_tail(to + at, load_word(shared + at), size - at);
+  if (const std::size_t tail = size % kWord; tail != 0) store_tail(to + at, load_word(shared + at), tail);
 }
 
 // Copies `size` bytes into the segment and fills the last word with zeros.
@@ -84,25 +84,29 @@ inline void write_racing(std::byte* shared, const std::byte* from, std::size_t s
   for (; at + 4 * kWord <= size; at += 4 * kWord) {
     std::uint64_t words[4];
     std::memcpy(words, from + at, sizeof words);
-    for (std::size_t i = 0; i < 4; ++i) store_word(shared + at + i * kWord, words[i]);
+    store_word(shared + at, words[0]);
+    store_word(shared + at + kWord, words[1]);
+    store_word(shared + at + 2 * kWord, words[2]);
+    store_word(shared + at + 3 * kWord, words[3]);
   }
   for (; at + kWord <= size; at += kWord) {
     std::uint64_t word;
     std::memcpy(&word, from + at, kWord);
     store_word(shared + at, word);
   }
-  if (at < size) store_word(shared + at, load_tail(from + at, size - at));
+  if (const std::size_t tail = size % kWord; tail != 0) store_word(shared + at, load_tail(from + at, tail));
 }
 
 // Whether `size` bytes in the segment, zeros behind them, are the private ones.
 inline bool equal_racing(const std::byte* shared, const std::byte* bytes, std::size_t size) noexcept {
-  std::size_t at = 0;
-  for (; at + kWord <= size; at += kWord) {
+  const std::size_t tail = size % kWord;
+  const std::size_t whole = size - tail;
+  for (std::size_t at = 0; at < whole; at += kWord) {
     std::uint64_t word;
     std::memcpy(&word, bytes + at, kWord);
     if (load_word(shared + at) != word) return false;
   }
-  return at == size || load_word(shared + at) == load_tail(bytes + at, size - at);
+  return tail == 0 || load_word(shared + whole) == load_tail(bytes + whole, tail);
 }
 
 }  // namespace shared_dict::detail

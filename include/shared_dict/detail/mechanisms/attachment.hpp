@@ -75,14 +75,15 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return self();
   }
 
-  // Whether the process behind this record is dead. With the guard's mutex held. Never asks about itself: opening its own lock
-  // file a second time would drop its lock.
+  // Whether the process behind this record is dead. With the guard's mutex held.
   bool is_dead(std::uint32_t index) const {
     const ProcessRecord& record = segment_.record(index);
     const ProcessIdentity who = identity_of(record);
-    if (who == self_) return false;
     // relaxed: whoever probes compares the record's state before and after.
     const FileId expected{record.lock_device.load(std::memory_order_relaxed), record.lock_inode.load(std::memory_order_relaxed)};
+    // Its own lock file is never opened a second time. A record of this process that isn't this attachment's belongs to another
+    // attachment, or to the program that this process was before exec: that one's descriptor is closed.
+    if (who == self_) return (self().free() || index != self().record()) && find_descriptor(expected) < 0;
     const auto path = place_.process_lock(index);
     const auto status = status_of(path);
     if (!status || status->id != expected) return certainly_gone(who, self_);  // somebody removed or replaced the directory
@@ -220,7 +221,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       release_dead(segment_.shard(i).lock, segment_.shard(i).dirty, dead);
     }
     Header& header = segment_.header();
-    release_dead(header.items_lock, header.items_dirty, dead);
+    release_dead(header.limit_lock, header.limit_dirty, dead);
     release_dead(header.pool.lock, header.pool.dirty, dead);
     free_record(index);
     header.recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people

@@ -25,9 +25,9 @@ class Heap {
   std::uint64_t allocate(std::uint64_t size) {
     const SizeClasses& classes = segment_.classes();
     if (size > classes.largest_block()) return allocate_large(size);
-    const std::uint32_t size_class = class_of(size);
+    std::uint32_t size_class = class_of(size);
+    if (shard_.partial[size_class] == 0) size_class = find_span(size_class);
     const SizeClass& shape = classes[size_class];
-    if (shard_.partial[size_class] == 0) begin_span(size_class, shape);
     const std::uint32_t link = shard_.partial[size_class];
     check(link <= segment_.identity().page_count, "a list of spans leads outside the segment");
     Page& span = segment_.page(link - 1);
@@ -45,7 +45,6 @@ class Heap {
     }
     ++span.live;
     if (full(span, shape)) unlist(link - 1, size_class);
-    count_bytes(shape.block_bytes, +1);
     return begin + std::uint64_t{block} * shape.block_bytes;
   }
 
@@ -54,11 +53,9 @@ class Heap {
   void free(std::uint64_t offset, std::uint64_t size) noexcept {
     try {
       if (size > segment_.classes().largest_block()) {
-        const std::uint32_t page = segment_.page_of(offset);
-        count_bytes(std::uint64_t{load_page_word(segment_, page).pages()} * segment_.identity().page_bytes, -1);
-        PagePool(writer_).give(page);
+        PagePool(writer_).give(segment_.page_of(offset));
       } else {
-        free_block(offset, class_of(size));
+        free_block(offset);
       }
     } catch (const std::exception&) {
       // relaxed: read by this process or by the next owner of the lock.
@@ -82,7 +79,6 @@ class Heap {
 
   void forget_all() noexcept {
     for (std::uint32_t& link : shard_.partial) link = 0;
-    shard_.block_bytes.store(0, std::memory_order_relaxed);  // relaxed: a figure
   }
 
   // `used(block)` says which blocks of the span live; there is at least one. The caller has stepped the epoch and fenced.
@@ -104,11 +100,6 @@ class Heap {
       }
     }
     if (!full(span, shape)) list(page, size_class);
-    count_bytes(std::uint64_t{span.live} * shape.block_bytes, +1);
-  }
-
-  void adopt_large(std::uint32_t pages) noexcept {
-    count_bytes(std::uint64_t{pages} * segment_.identity().page_bytes, +1);
   }
 
  private:
@@ -120,12 +111,6 @@ class Heap {
     if (!good) fail_corrupted(writer_.attachment.name(), what);
   }
 
-  void count_bytes(std::uint64_t bytes, int sign) noexcept {
-    // relaxed: a figure that is only written under the shard's lock.
-    const std::uint64_t old = shard_.block_bytes.load(std::memory_order_relaxed);
-    shard_.block_bytes.store(sign > 0 ? old + bytes : old - bytes, std::memory_order_relaxed);  // relaxed: as above
-  }
-
   SHARED_DICT_COLD std::uint64_t allocate_large(std::uint64_t size) {
     const std::uint64_t page_bytes = segment_.identity().page_bytes;
     const std::uint64_t pages = (size + page_bytes - 1) / page_bytes;
@@ -133,11 +118,26 @@ class Heap {
       fail(errc::heap_full, writer_.attachment.name(), "the item is larger than the whole heap");
     }
     const std::uint32_t page = take_run(PageKind::large, static_cast<std::uint32_t>(pages));
-    count_bytes(pages * page_bytes, +1);
     return segment_.page_offset(page);
   }
 
-  SHARED_DICT_COLD void begin_span(std::uint32_t size_class, const SizeClass& shape) {
+  // A class with room for blocks of this class: itself with a new span, or, when there are no pages left, the next larger one that
+  // has a free block. Throws heap_full.
+  SHARED_DICT_COLD std::uint32_t find_span(std::uint32_t size_class) {
+    try {
+      begin_span(size_class);
+      return size_class;
+    } catch (const Error& error) {
+      if (error.code() != errc::heap_full) throw;
+      for (std::uint32_t larger = size_class + 1; larger < segment_.classes().count(); ++larger) {
+        if (shard_.partial[larger] != 0) return larger;
+      }
+      throw;
+    }
+  }
+
+  void begin_span(std::uint32_t size_class) {
+    const SizeClass& shape = segment_.classes()[size_class];
     const std::uint32_t page = PagePool(writer_).take(PageWord(PageKind::span, shape.span_pages, shard_index_, size_class));
     Page& span = segment_.page(page);
     span.first_free = 0;
@@ -147,12 +147,14 @@ class Heap {
     list(page, size_class);
   }
 
-  void free_block(std::uint64_t offset, std::uint32_t size_class) {
-    const SizeClass& shape = segment_.classes()[size_class];
+  void free_block(std::uint64_t offset) {
     const std::uint32_t page = segment_.page(segment_.page_of(offset)).head;
-    check(page < segment_.identity().page_count &&
-              load_page_word(segment_, page) == PageWord(PageKind::span, shape.span_pages, shard_index_, size_class),
+    check(page < segment_.identity().page_count, "a block lies outside its span");
+    const PageWord word = load_page_word(segment_, page);
+    const std::uint32_t size_class = word.size_class();
+    check(word.kind() == PageKind::span && word.shard() == shard_index_ && size_class < segment_.classes().count(),
           "a block lies outside its span");
+    const SizeClass& shape = segment_.classes()[size_class];
     Page& span = segment_.page(page);
     const std::uint64_t block = (offset - segment_.page_offset(page)) / shape.block_bytes;
     check(block < shape.span_blocks && span.live > 0, "a block lies outside its span");
@@ -165,7 +167,6 @@ class Heap {
     if (shape.block_bytes > kCacheLine) prefetch_to_write(segment_.at(offset + kCacheLine));
     if (shape.block_bytes > 2 * kCacheLine) prefetch_to_write(segment_.at(offset + 2 * kCacheLine));
     --span.live;
-    count_bytes(shape.block_bytes, -1);
     if (span.live == 0) {
       PagePool pool(writer_);  // if it can't be had, the empty span stays: unlisted only if it was full, found by the repair
       if (!was_full) unlist(page, size_class);

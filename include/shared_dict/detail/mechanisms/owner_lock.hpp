@@ -61,7 +61,7 @@ class OwnerLock {
   void release() noexcept {
     if (word_ == nullptr) return;
     if (mine()) {
-      // [L2] release, pairs with [L1], [L3]: the next owner sees all that this one did.
+      // [L2] release, pairs with [L1], [L3], [L4]: the next owner sees all that this one did.
       word_->store(0, std::memory_order_release);
       if (sleepers_->load(std::memory_order_relaxed) != 0) wake_sleeper();  // relaxed: a hint
     }

@@ -5,7 +5,8 @@
 // the head; to merge, lengthen the head; to extend, write the word beyond the frontier, then move the frontier. Each change is
 // one store of one word, and a death before or after it leaves a pool without contradiction.
 //
-// Derived: the bins (free runs by length, O(1) to take and to give back), the charge, and the `head` of each run's last page, by which a freed run finds the one before it.
+// Derived: the bins (free runs by length, O(1) to take and to give back), the counts, and the `head` of each run's last page, by
+// which a freed run finds the one before it.
 // They are rebuilt from the words if their writer died (dirty).
 //
 // A run that was taken but that no slot or table refers to yet is found by the repair of the shard it was taken for, as
@@ -39,14 +40,8 @@ class PagePool {
     if (pool_.dirty.load(std::memory_order_relaxed) != 0) repair();
   }
 
-  // A run that becomes `owner` (whose length it has). Throws heap_full when the limit or the memory is used up.
+  // A run that becomes `owner` (whose length it has). Throws heap_full when the range or the memory is used up.
   std::uint32_t take(PageWord owner) {
-    const std::uint64_t charge = charge_of_run(owner);
-    if (charge > segment_.identity().heap_limit - std::min(pool_.charged, segment_.identity().heap_limit)) {
-      fail(errc::heap_full, name_,
-           "heap_size (" + std::to_string(segment_.identity().heap_size) +
-               " bytes) is used up: erase something, or create it with a larger Options::heap_size");
-    }
     std::uint32_t page = 0;
     if (const auto found = find_free(owner.pages())) {
       page = *found;
@@ -58,7 +53,7 @@ class PagePool {
     }
     segment_.page(page + owner.pages() - 1).head = page;
     store_word_of(page, owner);
-    pool_.charged += charge;
+    count_blocks(owner, +1);
     return page;
   }
 
@@ -69,7 +64,7 @@ class PagePool {
     std::uint32_t length = owner.pages();
     const std::uint32_t frontier = this->frontier();
     if (length == 0 || length > frontier - page) fail_corrupted(name_, "a run of pages has an impossible length");
-    pool_.charged -= std::min(pool_.charged, charge_of_run(owner));
+    count_blocks(owner, -1);
     if (page + length < frontier) {
       const PageWord next = load_page_word(segment_, page + length);
       if (next.kind() == PageKind::free) {
@@ -116,19 +111,18 @@ class PagePool {
     return 31 + static_cast<std::uint32_t>(std::bit_width(length)) - 6;
   }
 
-  std::uint64_t charge_of_run(PageWord word) const noexcept {
-    const std::uint64_t bytes = std::uint64_t{word.pages()} * segment_.identity().page_bytes;
-    switch (word.kind()) {
-      case PageKind::span:
-        return word.size_class() < segment_.classes().count()
-                   ? charge_of(bytes, segment_.classes()[word.size_class()].block_bytes, segment_.shape())
-                   : bytes;
-      case PageKind::large: return bytes;
-      default: return 0;
-    }
+  static std::uint64_t block_pages(PageWord word) noexcept {
+    return word.kind() == PageKind::span || word.kind() == PageKind::large ? word.pages() : 0;
   }
 
  private:
+  void count_blocks(PageWord word, int sign) noexcept {
+    // relaxed, both: written under the lock that is held; a hint for others.
+    const std::uint64_t old = pool_.block_pages.load(std::memory_order_relaxed);
+    const std::uint64_t pages = block_pages(word);
+    pool_.block_pages.store(sign > 0 ? old + pages : old - std::min(old, pages), std::memory_order_relaxed);
+  }
+
   void store_word_of(std::uint32_t page, PageWord word) noexcept {
     // [P1] release, pairs with [P3]: the word of the rest stands before the head is shortened.
     segment_.page(page).word.store(word.bits(), std::memory_order_release);
@@ -167,7 +161,8 @@ class PagePool {
     const std::uint32_t missing = pages - (old - begin);
     if (missing > segment_.identity().page_count - old) {
       fail(errc::heap_full, name_, "no " + std::to_string(pages) +
-                                       " pages side by side are left: erase something, or create it with a larger Options::heap_size");
+                                       " pages side by side are left (heap_size " + std::to_string(segment_.identity().heap_size) +
+                                       "): erase something, or create it with a larger Options::heap_size");
     }
     if (const std::error_code error = segment_.commit(old + missing)) {
       fail(errc::heap_full, name_, "the file system that holds it has no memory left (" + error.message() +
@@ -231,7 +226,7 @@ class PagePool {
   // Rebuilds what is derived. Can be repeated.
   SHARED_DICT_COLD void repair() {
     pool_.free_pages = 0;
-    pool_.charged = 0;
+    pool_.block_pages.store(0, std::memory_order_relaxed);  // relaxed: a hint for others
     pool_.bin_bits = 0;
     for (std::uint32_t& bin : pool_.bins) bin = 0;
     std::uint32_t free_begin = 0;
@@ -248,7 +243,7 @@ class PagePool {
       }
       flush();
       segment_.page(page + word.pages() - 1).head = page;
-      pool_.charged += charge_of_run(word);
+      count_blocks(word, +1);
     });
     flush();
     // relaxed: the release of the lock publishes it; a death before that marks the pool again.

@@ -1,7 +1,7 @@
 // Checks every invariant of what is stored, with everything locked: true against derived, and each against itself.
 //
-//   pages    the runs lie one behind the other up to the frontier, within committed memory; free ones don't touch; bins, count and
-//            charge are what the words say
+//   pages    the runs lie one behind the other up to the frontier, within committed memory; free ones don't touch; bins and counts
+//            are what the words say
 //   shards   table and entries lie in runs that the shard owns; keys are where a search finds them, once, in the right shard; items,
 //            tombstones and bytes are what the table says
 //   blocks   each live block belongs to one entry, fits it, and lies on a block boundary; live + listed + never used = all; a run
@@ -99,12 +99,12 @@ class Audit {
     // relaxed, all: written under the lock that is held.
     if (fields.items.load(std::memory_order_relaxed) != items) note(in_shard(index) + "its count of items is wrong");
     if (fields.tombstones.load(std::memory_order_relaxed) != tombstones) note(in_shard(index) + "its count of tombstones is wrong");
-    if (fields.block_bytes.load(std::memory_order_relaxed) != bytes) note(in_shard(index) + "its count of bytes is wrong");
+    if (fields.stored_bytes.load(std::memory_order_relaxed) != bytes) note(in_shard(index) + "its count of bytes is wrong");
     if (fields.dirty.load(std::memory_order_relaxed) != 0) note(in_shard(index) + "it waits to be repaired");  // relaxed
     for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) check_list(index, fields, c);
   }
 
-  // The bytes of its block.
+  // The bytes of its key and value.
   std::uint64_t check_entry(const LockedShard& shard, SlotWord word, std::unordered_set<std::string_view>& keys) {
     const std::string where = in_shard(shard.index()) + "entry " + std::to_string(word.offset()) + ": ";
     Entry entry;
@@ -112,6 +112,7 @@ class Audit {
       note(where + "it can't be one");
       return 0;
     }
+    const std::uint64_t stored = entry.sizes.key() + entry.sizes.value();
     const KeyBytes key = hash_key(segment_, entry.key(segment_));
     if (hash_tag(key.hash) != word.tag()) note(where + "its tag isn't its key's");
     if (hash_shard(key.hash, segment_.identity().shard_count) != shard.index()) note(where + "its key belongs to another shard");
@@ -123,20 +124,18 @@ class Audit {
     if (run == nullptr || run->word.shard() != shard.index() ||
         (run->word.kind() != PageKind::span && run->word.kind() != PageKind::large)) {
       note(where + "it lies in pages of another use");
-      return 0;
+      return stored;
     }
     run->blocks.push_back(word.offset());
     const std::uint64_t size = entry_bytes(segment_, entry.sizes);
     if (run->word.kind() == PageKind::large) {
       const std::uint64_t room = std::uint64_t{run->word.pages()} * segment_.identity().page_bytes;
       if (size > room || size + segment_.identity().page_bytes <= room) note(where + "its run has the wrong length");
-      return room;
+    } else if (run->word.size_class() >= segment_.classes().count() ||
+               size > segment_.classes()[run->word.size_class()].block_bytes) {
+      note(where + "it is larger than its block");
     }
-    if (size > segment_.classes().largest_block() || class_of(size) != run->word.size_class()) {
-      note(where + "it lies in a span of another size class");
-      return 0;
-    }
-    return segment_.classes()[run->word.size_class()].block_bytes;
+    return stored;
   }
 
   void check_list(std::uint32_t index, const Shard& fields, std::uint32_t size_class) {
@@ -202,21 +201,22 @@ class Audit {
 
   void check_pool(const PagePool& pool) {
     std::uint64_t free_pages = 0;
-    std::uint64_t charged = 0;
+    std::uint64_t block_pages = 0;
     std::map<std::uint32_t, std::uint64_t> in_bins;
     bool before_free = false;
     for (const auto& [page, run] : runs_) {
       const bool free = run.word.kind() == PageKind::free;
       if (free && before_free) note("pages from " + std::to_string(page) + ": two free runs touch");
       before_free = free;
-      charged += pool.charge_of_run(run.word);
+      block_pages += PagePool::block_pages(run.word);
       if (!free) continue;
       free_pages += run.word.pages();
       ++in_bins[PagePool::bin_of(run.word.pages())];
     }
     const Pool& fields = pool.fields();
     if (fields.free_pages != free_pages) note("the pool's count of free pages is wrong");
-    if (fields.charged != charged) note("the pool's charge is wrong");
+    // relaxed: under the lock.
+    if (fields.block_pages.load(std::memory_order_relaxed) != block_pages) note("the pool's count of pages with blocks is wrong");
     for (std::uint32_t bin = 0; bin < kRunBins; ++bin) {
       std::uint64_t count = 0;
       for (std::uint32_t link = fields.bins[bin]; link != 0 && count <= runs_.size(); link = segment_.page(link - 1).next) {

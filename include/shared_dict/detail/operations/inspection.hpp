@@ -30,7 +30,7 @@ inline Stats collect_stats(const Attachment& attachment) noexcept {
     const std::uint64_t items = shard.items.load(std::memory_order_relaxed);  // relaxed
     stats.items += static_cast<std::size_t>(items);
     stats.used_slots += static_cast<std::size_t>(items + shard.tombstones.load(std::memory_order_relaxed));
-    stats.heap_used += static_cast<std::size_t>(shard.block_bytes.load(std::memory_order_relaxed));  // relaxed
+    stats.heap_used += static_cast<std::size_t>(shard.stored_bytes.load(std::memory_order_relaxed));  // relaxed
     if (!table.none() && table.log2_buckets() < 40) {
       stats.slot_count += static_cast<std::size_t>(table.buckets() * kSlotsPerBucket);
     }

@@ -49,7 +49,7 @@ class Lifecycle {
     if (mode != OpenMode::attach) require_valid(options);
     for (;;) {
       if (mode == OpenMode::attach) {
-        if (!status_of(place_.segment())) not_found();
+        if (inspect().state == State::none) not_found();
       } else if (!make_place(options)) {
         continue;
       }
@@ -160,6 +160,8 @@ class Lifecycle {
     bool created = false;
     if (const auto error = make_directory(place_.directory(), directory_mode(options.permissions)); !error) {
       created = true;
+    } else if (error == std::errc::resource_unavailable_try_again) {
+      return false;
     } else if (error != std::errc::file_exists) {
       cant("can't create " + place_.directory().string(), error);
     }
@@ -219,15 +221,19 @@ class Lifecycle {
   // What is there under the segment's name.
   Found inspect() const {
     Found found;
-    std::error_code error;
-    const auto status = status_of(place_.segment(), error);
-    if (error) cant("can't look at " + place_.segment().string(), error);
-    if (!status) return found;
     const auto is = [&](State state, std::string what) -> Found& {
       found.state = state;
       found.what = place_.segment().string() + " " + std::move(what);
       return found;
     };
+    std::error_code error;
+    const auto directory = status_of(place_.directory(), error);
+    if (error) cant("can't look at " + place_.directory().string(), error);
+    if (!directory) return found;
+    if (!directory->directory) return std::move(is(State::foreign, "isn't there: its directory is something else"));
+    const auto status = status_of(place_.segment(), error);
+    if (error) cant("can't look at " + place_.segment().string(), error);
+    if (!status) return found;
     if (!status->regular) return std::move(is(State::foreign, "is no regular file"));
     found.file = open_existing(place_.segment(), error);
     if (error == std::errc::no_such_file_or_directory) return found;
@@ -236,11 +242,10 @@ class Lifecycle {
     if (!opened) cant("can't look at " + place_.segment().string(), last_error());
     found.id = opened->id;
     found.state = State::unfinished;
-    if (opened->size == 0) return found;
     std::uint64_t magic = 0;
     // [M2] read by system call, pairs with [M1]: openers come after the guard, which orders it; `exists` only takes a look.
-    if (opened->size >= sizeof magic && read_at(found.file, 0, &magic, sizeof magic)) return found;
-    if (opened->size >= sizeof magic && magic == 0) return found;
+    if (read_at(found.file, 0, &magic, std::min<std::size_t>(sizeof magic, static_cast<std::size_t>(opened->size)))) return found;
+    if (magic == 0) return found;
     if (magic != kMagic) return std::move(is(State::foreign, "is no dictionary"));
     alignas(8) std::byte bytes[sizeof(Header)];
     if (opened->size < sizeof bytes || read_at(found.file, 0, bytes, sizeof bytes)) {

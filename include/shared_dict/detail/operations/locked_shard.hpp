@@ -90,6 +90,7 @@ class LockedShard {
     const bool reused = slots.word(found.at).is_erased();
     slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
     set(shard_.items, get(shard_.items) + 1);
+    set(shard_.stored_bytes, get(shard_.stored_bytes) + key.bytes.size() + value.size());
     if (reused) set(shard_.tombstones, get(shard_.tombstones) - 1);
   }
 
@@ -104,6 +105,7 @@ class LockedShard {
     SlotTable slots = table();
     slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
     slots.step_version(found.at);
+    set(shard_.stored_bytes, get(shard_.stored_bytes) + value.size() - found.entry.sizes.value());
     heap_.free(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
   }
 
@@ -122,6 +124,7 @@ class LockedShard {
     }
     set(shard_.tombstones, tombstones);
     set(shard_.items, get(shard_.items) - 1);
+    set(shard_.stored_bytes, get(shard_.stored_bytes) - found.entry.sizes.key() - found.entry.sizes.value());
     heap_.free(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
   }
 

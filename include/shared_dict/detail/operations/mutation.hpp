@@ -31,31 +31,73 @@ inline void require_still_owner(const Writer& writer, const LockedShard& shard) 
   }
 }
 
-inline std::uint64_t count_items(const Segment& segment) noexcept {
+// The sum of one of the shards' figures over those that aren't cleared.
+inline std::uint64_t sum_over_shards(const Segment& segment, Word64 Shard::*figure) noexcept {
   // relaxed, all: a sum of figures that change meanwhile.
   const std::uint64_t generation = segment.header().clear_generation.load(std::memory_order_relaxed);
-  std::uint64_t items = 0;
+  std::uint64_t sum = 0;
   for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
     const Shard& shard = segment.shard(i);
-    if (shard.generation.load(std::memory_order_relaxed) == generation) items += shard.items.load(std::memory_order_relaxed);  // relaxed
+    if (shard.generation.load(std::memory_order_relaxed) == generation) sum += (shard.*figure).load(std::memory_order_relaxed);
   }
-  return items;
+  return sum;
 }
 
-// Inserts under max_items. While the limit is further off than there are shards, the inserts in flight (one to a shard) can't
-// pass it; nearer they take turns.
-inline void insert_within_limit(const Writer& writer, LockedShard& shard, const SlotTable::Found& found, const KeyBytes& key,
-                                Bytes value) {
+inline std::uint64_t count_items(const Segment& segment) noexcept { return sum_over_shards(segment, &Shard::items); }
+inline std::uint64_t count_bytes(const Segment& segment) noexcept { return sum_over_shards(segment, &Shard::stored_bytes); }
+
+// What a write adds to the dictionary.
+struct Growth {
+  std::uint64_t items = 0;
+  std::uint64_t bytes = 0;
+};
+
+// Whether writes in flight, one to a shard, could together pass a limit if all grow as this one does. The pages in use bound the
+// bytes from above and cost one load, so that the sum is only taken when heap_size is near.
+inline bool limit_near(const Segment& segment, const Growth& growth) noexcept {
+  const Identity& identity = segment.identity();
+  if (growth.items != 0 && identity.max_items != 0 && count_items(segment) + identity.shard_count >= identity.max_items) return true;
+  const std::uint64_t pages = segment.header().pool.block_pages.load(std::memory_order_relaxed);  // relaxed: a hint
+  return growth.bytes != 0 && (pages << segment.page_shift()) + growth.bytes > identity.heap_size &&
+         count_bytes(segment) + identity.shard_count * growth.bytes > identity.heap_size;
+}
+
+SHARED_DICT_COLD inline void require_within_limits(const Writer& writer, const Growth& growth) {
   const Segment& segment = writer.attachment.segment();
-  const std::uint64_t limit = segment.identity().max_items;
-  if (limit == 0 || count_items(segment) + segment.identity().shard_count < limit) return shard.insert(found, key, value);
-  Header& header = segment.header();
-  const OwnerLock turn(writer, header.items_lock, header.items_sleepers);
-  if (count_items(segment) >= limit) {
+  const Identity& identity = segment.identity();
+  if (identity.max_items != 0 && growth.items != 0 && count_items(segment) >= identity.max_items) {
     fail(errc::too_many_items, writer.attachment.name(),
-         "it holds Options::max_items (" + std::to_string(limit) + ") items: erase some, or create it with a larger limit");
+         "it holds Options::max_items (" + std::to_string(identity.max_items) +
+             ") items: erase some, or create it with a larger limit");
   }
-  shard.insert(found, key, value);
+  if (growth.bytes != 0 && count_bytes(segment) + growth.bytes > identity.heap_size) {
+    fail(errc::heap_full, writer.attachment.name(),
+         "its keys and values fill heap_size (" + std::to_string(identity.heap_size) +
+             " bytes): erase something, or create it with a larger Options::heap_size");
+  }
+}
+
+// Inserts or replaces. Near a limit writers take turns, so that it is exact.
+inline void store(const Writer& writer, LockedShard& shard, const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
+  Growth growth;
+  if (!found.found) {
+    growth = {1, key.bytes.size() + value.size()};
+  } else if (value.size() > found.entry.sizes.value()) {
+    growth.bytes = value.size() - found.entry.sizes.value();
+  }
+  const auto store_it = [&] {
+    if (found.found) {
+      shard.replace(found, key, value);
+    } else {
+      shard.insert(found, key, value);
+    }
+  };
+  const Segment& segment = writer.attachment.segment();
+  if (!limit_near(segment, growth)) return store_it();
+  Header& header = segment.header();
+  const OwnerLock turn(writer, header.limit_lock, header.limit_sleepers);
+  require_within_limits(writer, growth);
+  store_it();
 }
 
 // Repairs the shards that dead processes have left to be repaired: they may hold memory that nobody uses. True if there were any.
@@ -120,10 +162,8 @@ void change(const Writer& writer, const KeyBytes& key, Decide decide) {
     require_still_owner(writer, shard);
     if (decision.kind == Decision::Kind::erase) {
       if (found.found) shard.erase(found);
-    } else if (found.found) {
-      shard.replace(found, key, decision.value);
     } else {
-      insert_within_limit(writer, shard, found, key, decision.value);
+      store(writer, shard, found, key, decision.value);
     }
   });
 }

@@ -16,7 +16,7 @@ namespace shared_dict::detail {
 inline void step_epoch(Shard& shard) noexcept {
   // relaxed: only the owner of the lock changes it.
   const std::uint64_t next = shard.epoch.load(std::memory_order_relaxed) + 1;
-  // [E4] release, pairs with [E5]: a reader that sees the step sees the new table.
+  // [E4] release, pairs with [E5], [V4]: a reader that sees the step sees the new table.
   shard.epoch.store(next, std::memory_order_release);
 }
 
@@ -77,6 +77,7 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
   std::vector<std::uint64_t> blocks;  // offsets of the live ones
   std::uint64_t tombstones = 0;
+  std::uint64_t stored = 0;
   if (!table.none()) {
     if (!segment.holds_table(table)) fail_corrupted(name, "a table lies outside the segment");
     const SlotTable slots(segment.buckets(table), table.buckets());
@@ -88,6 +89,7 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
         if (!word.is_entry()) continue;
         if (!read_entry(segment, word.offset(), entry)) fail_corrupted(name, "a slot refers to something that is no entry");
         blocks.push_back(word.offset());
+        stored += entry.sizes.key() + entry.sizes.value();
       }
     }
     std::sort(blocks.begin(), blocks.end());
@@ -111,7 +113,6 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
       orphans.push_back(page);
     } else if (word.kind() == PageKind::large) {
       if (next - first != 1 || blocks[first] != begin) fail_corrupted(name, "two entries share a block");
-      heap.adopt_large(word.pages());
     } else {
       if (word.size_class() >= segment.classes().count()) fail_corrupted(name, "a span has an unknown size class");
       const SizeClass& shape = segment.classes()[word.size_class()];
@@ -133,6 +134,7 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   // relaxed, all: hints for others, released with the lock.
   shard.items.store(blocks.size(), std::memory_order_relaxed);
   shard.tombstones.store(tombstones, std::memory_order_relaxed);
+  shard.stored_bytes.store(stored, std::memory_order_relaxed);
   shard.scan_hint = 0;
   shard.dirty.store(0, std::memory_order_relaxed);
 }

@@ -202,9 +202,8 @@ V wrapping_add(V a, V b) noexcept {
 
 // What could never be stored is told before anything is tried.
 inline void require_storable(const Writer& writer, std::size_t key, std::size_t value) {
-  const Segment& segment = writer.attachment.segment();
   const bool fits = key <= EntrySizes::kMaxKey && value <= EntrySizes::kMaxValue &&
-                    entry_bytes(segment, EntrySizes(key, value)) <= segment.identity().heap_limit;
+                    key + value <= writer.attachment.segment().identity().heap_size;
   if (!fits) fail_too_large(writer.attachment, key, value);
 }
 

@@ -4,6 +4,7 @@
 // All opens refuse symbolic links and are closed on exec.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <system_error>
 #include <utility>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -123,10 +125,11 @@ inline std::error_code check_access(const std::filesystem::path& path) noexcept 
 }
 
 inline std::error_code make_directory(const std::filesystem::path& path, unsigned mode) noexcept {
-  if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) {
-    return ::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0 ? std::error_code{} : last_error();
-  }
-  return last_error();
+  if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) != 0) return last_error();
+  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
+  const std::error_code error = last_error();
+  // Somebody has removed it again.
+  return error == std::errc::no_such_file_or_directory ? std::make_error_code(std::errc::resource_unavailable_try_again) : error;
 }
 
 inline std::error_code remove_file(const std::filesystem::path& path) noexcept {
@@ -216,20 +219,36 @@ inline int next_descriptor() noexcept {
   return probe.get();
 }
 
-// Finds the descriptor, opened by somebody else in this process, that leads to `id`, and has it closed on exec. False if
-// there is none. A library that opens files itself (Boost's file_lock) gives no access to its descriptor.
-inline bool close_on_exec(const FileId& id, int likely) noexcept {
-  const auto mark = [&](int descriptor) {
+// A descriptor of this process that leads to `id`, whoever opened it; `likely` is looked at first. -1 if there is none.
+inline int find_descriptor(const FileId& id, int likely = -1) noexcept {
+  const auto leads_there = [&](int descriptor) {
     struct stat s {};
-    if (::fstat(descriptor, &s) != 0 || to_status(s).id != id) return false;
-    return ::fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0;
+    return ::fstat(descriptor, &s) == 0 && to_status(s).id == id;
   };
-  if (likely >= 0 && mark(likely)) return true;
-  const long limit = ::sysconf(_SC_OPEN_MAX);
-  for (int descriptor = 0; descriptor < limit; ++descriptor) {
-    if (mark(descriptor)) return true;
+  if (likely >= 0 && leads_there(likely)) return likely;
+#if defined(__linux__)
+  if (DIR* const all = ::opendir("/proc/self/fd"); all != nullptr) {
+    int found = -1;
+    while (const dirent* const entry = ::readdir(all)) {
+      const int descriptor = std::atoi(entry->d_name);
+      if (entry->d_name[0] != '.' && leads_there(descriptor)) found = descriptor;
+    }
+    ::closedir(all);
+    return found;
   }
-  return false;
+#endif
+  const long limit = std::min(::sysconf(_SC_OPEN_MAX), 65536L);
+  for (int descriptor = 0; descriptor < limit; ++descriptor) {
+    if (leads_there(descriptor)) return descriptor;
+  }
+  return -1;
+}
+
+// Has the descriptor that leads to `id` closed on exec. False if there is none. A library that opens files itself (Boost's
+// file_lock) gives no access to its descriptor.
+inline bool close_on_exec(const FileId& id, int likely) noexcept {
+  const int descriptor = find_descriptor(id, likely);
+  return descriptor >= 0 && ::fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0;
 }
 
 // Where dictionaries live when nobody says otherwise.
