@@ -125,7 +125,8 @@ struct Shard {
   Word32 change_sequence;          // room for waiting
   Word64 change_waiters;
   Word64 lock_waits;               // relaxed
-  std::byte pad0[32];
+  Word64 pending;                  // 1: its owner is about to add an item, and has counted the others
+  std::byte pad0[24];
 
   // Read by readers. Stored under the lock.
   Word64 epoch;                    // steps before a table or an unversioned block is freed; never reset
@@ -154,7 +155,7 @@ struct Bucket {
 // One page. The word is true; the rest is derived, protected by the lock of the shard that owns the run, or by the pool's.
 struct Page {
   Word64 word;                     // PageWord at the head of a run; stored under the pool's lock
-  std::uint32_t head;              // derived, of a run's last page and of all pages of a span: the run's first page
+  Word32 head;                     // derived, relaxed, of a run's last page and of all pages of a span: the run's first page
   std::uint32_t first_free;        // span: first free block of the list, index + 1
   std::uint32_t live;              // span: blocks in use
   std::uint32_t carved;            // span: blocks that were ever handed out; those behind are free without a link

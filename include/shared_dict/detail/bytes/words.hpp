@@ -19,7 +19,7 @@ class LockWord {
       : bits_(((record + 1) << 16) | (generation & kGenerationMask)) {}
 
   constexpr std::uint32_t bits() const noexcept { return bits_; }
-  constexpr bool free() const noexcept { return (bits_ >> 16) == 0; }
+  constexpr bool free() const noexcept { return bits_ == 0; }
   constexpr std::uint32_t record() const noexcept { return (bits_ >> 16) - 1; }
   constexpr std::uint32_t generation() const noexcept { return bits_ & kGenerationMask; }
 

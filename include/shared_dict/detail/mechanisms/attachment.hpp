@@ -16,6 +16,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -75,6 +76,35 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return self();
   }
 
+  // Where the files are now: under the name, or where remove() has put them.
+  Place place() const {
+    if (leads_here(place_)) return place_;
+    const Place removed = place_.removed(segment_.identity().instance);
+    return leads_here(removed) ? removed : place_;
+  }
+
+  // Takes a dictionary's files away; the segment first, which is the moment it is gone. With the guard held, which goes too.
+  static void destroy_files(const Place& place) noexcept {
+    destroy_contents(place);
+    try {
+      remove_file(place.guard());
+      remove_directory(place.directory());  // stays if somebody put something else there
+    } catch (...) {  // no memory for a path: what is left is taken for an unfinished dictionary
+    }
+  }
+
+  // All but the guard.
+  static void destroy_contents(const Place& place) noexcept {
+    try {
+      remove_file(place.segment());
+      std::error_code error;
+      for (const auto& entry : std::filesystem::directory_iterator(place.directory(), error)) {
+        if (Place::is_process_lock(entry.path().filename().string())) remove_file(entry.path());
+      }
+    } catch (...) {  // as above
+    }
+  }
+
   // Whether the process behind this record is dead. With the guard's mutex held.
   bool is_dead(std::uint32_t index) const {
     const ProcessRecord& record = segment_.record(index);
@@ -84,9 +114,9 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     // Its own lock file is never opened a second time. A record of this process that isn't this attachment's belongs to another
     // attachment, or to the program that this process was before exec: that one's descriptor is closed.
     if (who == self_) return (self().free() || index != self().record()) && find_descriptor(expected) < 0;
-    const auto path = place_.process_lock(index);
+    const auto path = place().process_lock(segment_.identity().instance, index);
     const auto status = status_of(path);
-    if (!status || status->id != expected) return certainly_gone(who, self_);  // somebody removed or replaced the directory
+    if (!status || status->id != expected) return certainly_gone(who, self_);  // somebody has deleted it by hand
     auto lock = LockFile::open(path, expected);
     if (!lock) return false;
     // Shared, so that two who probe don't take each other for the owner.
@@ -174,12 +204,14 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     ProcessRecord& record = segment_.record(index);
     const RecordState state = state_of(index);
     if (state.used()) return false;
-    const auto path = place_.process_lock(index);
+    const auto path = place().process_lock(segment_.identity().instance, index);
     std::error_code error;
     auto status = status_of(path);
     if (!status) {
       create_new(path, segment_.identity().permissions, error);
-      if (error) fail(error, name_, "can't create " + path.string());
+      if (error) {
+        fail(error, name_, "can't create " + path.string() + ": mend the directory's permissions, or open it in the process that created it");
+      }
       status = status_of(path);
     }
     if (!status || !status->regular) return false;
@@ -265,15 +297,15 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       for (;;) {
         Guard::Hold hold = guard_->hold_until(deadline);
         if (!hold) break;
-        const bool last = segment_.identity().lifetime == 0 && !anyone_alive(true);
+        const bool last = segment_.identity().lifetime == 0 && !anyone_alive(true);  // persistent ones only go with remove()
         if (last && children_pending() && Clock::now() < patience) {
           { const Guard::Hold released = std::move(hold); }
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
           continue;
         }
-        if (last && status_of(place_.segment()).value_or(FileStatus{}).id == segment_.id()) {
-          destroy_files(place_, segment_.identity().max_processes, true);
-        }
+        const Place mine = place();
+        const bool removed = mine.directory() != place_.directory();
+        if ((last || (removed && !anyone_alive(true))) && leads_here(mine)) destroy_files(mine);
         free_record(self().record());
         own_lock_.close();  // still under the guard: another thread may take the same record next
         return;
@@ -284,22 +316,10 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     own_lock_.close();
   }
 
- public:
-  // Takes a dictionary's files away; the segment first, which is the moment it is gone. With the guard held.
-  static void destroy_files(const Place& place, std::uint32_t max_processes, bool guard_too) noexcept {
-    try {
-      remove_file(place.segment());
-      for (std::uint32_t i = 0; i < max_processes; ++i) {
-        if (status_of(place.process_lock(i))) remove_file(place.process_lock(i));
-      }
-      if (!guard_too) return;
-      remove_file(place.guard());
-      remove_directory(place.directory());  // stays if somebody put something else there
-    } catch (...) {  // no memory for a path: leftovers are taken for an unfinished dictionary
-    }
+  bool leads_here(const Place& place) const {
+    return status_of(place.segment()).value_or(FileStatus{}).id == segment_.id();
   }
 
- private:
   Segment segment_;
   std::string name_;
   Place place_;

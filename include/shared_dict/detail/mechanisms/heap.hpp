@@ -31,6 +31,8 @@ class Heap {
     const std::uint32_t link = shard_.partial[size_class];
     check(link <= segment_.identity().page_count, "a list of spans leads outside the segment");
     Page& span = segment_.page(link - 1);
+    check(load_page_word(segment_, link - 1) == PageWord(PageKind::span, shape.span_pages, shard_index_, size_class),
+          "a list of spans leads to something else");
     const std::uint64_t begin = segment_.page_offset(link - 1);
     std::uint32_t block = 0;
     if (span.first_free != 0) {
@@ -53,7 +55,13 @@ class Heap {
   void free(std::uint64_t offset, std::uint64_t size) noexcept {
     try {
       if (size > segment_.classes().largest_block()) {
-        PagePool(writer_).give(segment_.page_of(offset));
+        const std::uint32_t page = segment_.page_of(offset);
+        const PageWord word = load_page_word(segment_, page);
+        const std::uint64_t bytes = std::uint64_t{word.pages()} << segment_.page_shift();
+        check(segment_.page_offset(page) == offset && word.kind() == PageKind::large && word.shard() == shard_index_ &&
+                  size <= bytes && bytes - size < segment_.identity().page_bytes,
+              "a large block isn't the run that it should be");
+        PagePool(writer_).give(page);
       } else {
         free_block(offset);
       }
@@ -69,6 +77,8 @@ class Heap {
   }
   void give_run(std::uint32_t page) noexcept {
     try {
+      const PageWord word = load_page_word(segment_, page);
+      check(word.kind() == PageKind::table && word.shard() == shard_index_, "a table isn't the run that it should be");
       PagePool(writer_).give(page);
     } catch (const std::exception&) {
       shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as above
@@ -89,7 +99,7 @@ class Heap {
     span.first_free = 0;
     span.live = 0;
     span.carved = shape.span_blocks;
-    for (std::uint32_t i = 0; i < shape.span_pages; ++i) segment_.page(page + i).head = page;
+    set_heads(page, shape);
     const std::uint64_t begin = segment_.page_offset(page);
     for (std::uint32_t block = shape.span_blocks; block-- > 0;) {
       if (used(block)) {
@@ -143,12 +153,12 @@ class Heap {
     span.first_free = 0;
     span.live = 0;
     span.carved = 0;
-    for (std::uint32_t i = 0; i < shape.span_pages; ++i) segment_.page(page + i).head = page;
+    set_heads(page, shape);
     list(page, size_class);
   }
 
   void free_block(std::uint64_t offset) {
-    const std::uint32_t page = segment_.page(segment_.page_of(offset)).head;
+    const std::uint32_t page = segment_.page(segment_.page_of(offset)).head.load(std::memory_order_relaxed);  // relaxed: own span
     check(page < segment_.identity().page_count, "a block lies outside its span");
     const PageWord word = load_page_word(segment_, page);
     const std::uint32_t size_class = word.size_class();
@@ -176,6 +186,11 @@ class Heap {
     }
   }
 
+  void set_heads(std::uint32_t page, const SizeClass& shape) noexcept {
+    // relaxed: read by the owner of this lock; of the last page also under the pool's lock, where the value is the same.
+    for (std::uint32_t i = 0; i < shape.span_pages; ++i) segment_.page(page + i).head.store(page, std::memory_order_relaxed);
+  }
+
   void list(std::uint32_t page, std::uint32_t size_class) noexcept {
     Page& span = segment_.page(page);
     span.previous = 0;
@@ -196,7 +211,7 @@ class Heap {
     }
   }
 
-  Writer writer_;
+  const Writer& writer_;
   Segment& segment_;
   Shard& shard_;
   std::uint32_t shard_index_;

@@ -1,9 +1,11 @@
 // The lock of a shard or of the pool: one word that names its owner.
 //
-// Uncontended it is one compare-and-swap to take and one plain store to release. An exchange there, with the sleepers' mark in the
-// lock word itself, would make the processor wait until all that the owner wrote has left its store buffer, cache misses
-// included; so the mark is a word of its own and only a hint. A release that just misses a new sleeper's mark costs that sleeper
-// its nap, a millisecond or two, and never more, as every nap is bounded.
+// Uncontended it is one compare-and-swap to take and one exchange to release. The exchange makes an operation linearizable: it returns
+// only when what it stored can be seen by everybody. (A plain store could still be in this processor's store buffer while the same
+// thread already reads another key.)
+//
+// Who sleeps leaves a mark in a word of its own; it is a hint. Every nap is bounded, so a mark that is missed costs a millisecond or
+// two. Killed sleepers leave at most a mark, and the next release takes it away.
 //
 // A waiter spins a little, yields, then sleeps on the word in bounded steps. It asks after the owner's life from 10 ms on, in growing intervals; a dead owner's lock is released by
 // Attachment::reap_if_dead, a live owner, stopped or slow, is never robbed: then the wait ends in errc::lock_timeout.
@@ -28,10 +30,25 @@
 
 namespace shared_dict::detail {
 
-// What a writer brings to every lock it takes.
-struct Writer {
+// What an operation brings to every lock it takes. The time-out is for all its waits together; the clock is first read when there is
+// something to wait for.
+class Writer {
+ public:
+  Writer(Attachment& member, std::chrono::milliseconds timeout) noexcept : attachment(member), timeout_(timeout) {}
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  std::chrono::milliseconds timeout() const noexcept { return timeout_; }
+  Clock::time_point deadline(Clock::time_point now) const noexcept {
+    if (deadline_ == Clock::time_point{}) deadline_ = now + timeout_;
+    return deadline_;
+  }
+
   Attachment& attachment;
-  std::chrono::milliseconds timeout;
+
+ private:
+  std::chrono::milliseconds timeout_;
+  mutable Clock::time_point deadline_{};
 };
 
 class OwnerLock {
@@ -61,8 +78,8 @@ class OwnerLock {
   void release() noexcept {
     if (word_ == nullptr) return;
     if (mine()) {
-      // [L2] release, pairs with [L1], [L3], [L4]: the next owner sees all that this one did.
-      word_->store(0, std::memory_order_release);
+      // [L2] seq_cst, so that it is a full barrier too; pairs with [L1], [L3], [L4]: the next owner sees all that this one did.
+      word_->exchange(0, std::memory_order_seq_cst);
       if (sleepers_->load(std::memory_order_relaxed) != 0) wake_sleeper();  // relaxed: a hint
     }
     word_ = nullptr;
@@ -90,7 +107,7 @@ class OwnerLock {
 
   void sleep_until_taken(const Writer& writer) {
     const auto begin = Clock::now();
-    const auto deadline = begin + writer.timeout;
+    const auto deadline = writer.deadline(begin);
     auto next_probe = begin + kFirstProbe;
     auto probe_interval = kFirstProbe;
     std::chrono::nanoseconds nap = kFirstNap;
@@ -101,14 +118,14 @@ class OwnerLock {
         return;
       }
       const LockWord seen(word_->load(std::memory_order_relaxed));  // relaxed: a hint whom to wait for
-      if (seen.free()) continue;
       const auto now = Clock::now();
-      if (now >= next_probe) {
+      if (now >= next_probe || now >= deadline) {
         if (writer.attachment.reap_if_dead(seen)) continue;
         probe_interval = std::min(probe_interval * 2, kLongestProbe);
         next_probe = now + probe_interval;
       }
       if (now >= deadline) time_out(writer, seen);
+      if (seen.free()) continue;
       sleepers_->store(1, std::memory_order_relaxed);  // relaxed: a hint
       const auto left = std::min<std::chrono::nanoseconds>(deadline - now, next_probe - now);
       wait_on(*word_, seen.bits(), std::clamp<std::chrono::nanoseconds>(left, kShortestNap, nap));
@@ -127,8 +144,8 @@ class OwnerLock {
 
   [[noreturn]] void time_out(const Writer& writer, LockWord owner) const {
     fail(errc::lock_timeout, writer.attachment.name(),
-         "process " + std::to_string(writer.attachment.pid_of(owner)) + " holds a lock and lives; waited " +
-             std::to_string(writer.timeout.count()) +
+         "process " + std::to_string(writer.attachment.pid_of(owner)) + " holds a lock, and isn't known to be dead; waited " +
+             std::to_string(writer.timeout().count()) +
              " ms: let it go on or end it (its lock is then released by the next writer), or raise Options::lock_timeout");
   }
 

@@ -45,13 +45,13 @@ class PagePool {
     std::uint32_t page = 0;
     if (const auto found = find_free(owner.pages())) {
       page = *found;
-      const std::uint32_t length = load_page_word(segment_, page).pages();
+      const std::uint32_t length = free_length(page);
       remove_free(page, length);
       if (length > owner.pages()) add_free(page + owner.pages(), length - owner.pages());
     } else {
       page = extend(owner.pages());
     }
-    segment_.page(page + owner.pages() - 1).head = page;
+    set_head(page, owner.pages());
     store_word_of(page, owner);
     count_blocks(owner, +1);
     return page;
@@ -68,8 +68,9 @@ class PagePool {
     if (page + length < frontier) {
       const PageWord next = load_page_word(segment_, page + length);
       if (next.kind() == PageKind::free) {
-        remove_free(page + length, next.pages());
-        length += next.pages();
+        const std::uint32_t behind = free_length(page + length);
+        remove_free(page + length, behind);
+        length += behind;
       }
     }
     if (page > 0) {
@@ -128,13 +129,27 @@ class PagePool {
     segment_.page(page).word.store(word.bits(), std::memory_order_release);
   }
 
+  void set_head(std::uint32_t page, std::uint32_t length) noexcept {
+    // relaxed: under the lock; the owner of a span stores the same value.
+    segment_.page(page + length - 1).head.store(page, std::memory_order_relaxed);
+  }
+
+  // The length of the free run that begins at `page`.
+  std::uint32_t free_length(std::uint32_t page) const {
+    const PageWord word = load_page_word(segment_, page);
+    if (word.kind() != PageKind::free || word.pages() == 0 || word.pages() > frontier() - page) {
+      fail_corrupted(name_, "a list of free pages leads to a run that isn't free");
+    }
+    return word.pages();
+  }
+
   std::optional<std::uint32_t> find_free(std::uint32_t pages) const {
     const std::uint32_t bin = bin_of(pages);
     if (pages >= 32) {  // this bin's runs may be too short or long enough: look at some
       std::uint32_t link = pool_.bins[bin];
       for (int i = 0; i < 8 && link != 0; ++i) {
         check_link(link);
-        if (load_page_word(segment_, link - 1).pages() >= pages) return link - 1;
+        if (free_length(link - 1) >= pages) return link - 1;
         link = segment_.page(link - 1).next;
       }
     }
@@ -143,9 +158,7 @@ class PagePool {
     if (fitting == 0) return std::nullopt;
     const std::uint32_t link = pool_.bins[static_cast<std::uint32_t>(std::countr_zero(fitting))];
     check_link(link);
-    if (const PageWord word = load_page_word(segment_, link - 1); word.kind() != PageKind::free || word.pages() < pages) {
-      fail_corrupted(name_, "a list of free pages leads to a run that isn't free");
-    }
+    if (free_length(link - 1) < pages) fail_corrupted(name_, "a list of free pages leads to a run that is too short");
     return link - 1;
   }
 
@@ -183,7 +196,7 @@ class PagePool {
 
   // Where the run begins that ends before `page`.
   std::uint32_t head_before(std::uint32_t page) const {
-    const std::uint32_t head = segment_.page(page - 1).head;
+    const std::uint32_t head = segment_.page(page - 1).head.load(std::memory_order_relaxed);  // relaxed: under the lock
     if (head >= page || load_page_word(segment_, head).pages() != page - head) {
       fail_corrupted(name_, "a run of pages doesn't end where it should");
     }
@@ -202,7 +215,7 @@ class PagePool {
     pool_.bins[bin] = page + 1;
     pool_.bin_bits |= std::uint64_t{1} << bin;
     pool_.free_pages += length;
-    segment_.page(page + length - 1).head = page;
+    set_head(page, length);
     store_word_of(page, PageWord(PageKind::free, length));
   }
 
@@ -242,7 +255,7 @@ class PagePool {
         return;
       }
       flush();
-      segment_.page(page + word.pages() - 1).head = page;
+      set_head(page, word.pages());
       count_blocks(word, +1);
     });
     flush();

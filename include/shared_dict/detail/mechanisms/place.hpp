@@ -1,10 +1,16 @@
 // Where a dictionary's files are: one directory each, <place>/shared_dict.<name>/, with `segment`, `guard.lock` and one
-// `process.<i>.lock` for each process record.
+// `process.<instance>.<i>.lock` for each process record.
+//
+// The instance is part of the locks' names so that a path never leads to the lock of another dictionary that has the name by now:
+// to open and close that one could drop a lock that this very process holds. A dictionary that is removed while others are attached
+// moves as a whole, to <place>/.shared_dict.<name>.<instance>/, and its last member takes it away.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <shared_dict/detail/mechanisms/failure.hpp>
 #include <shared_dict/detail/platform/file.hpp>
@@ -37,15 +43,30 @@ class Place {
  public:
   Place(const std::filesystem::path& directory, std::string_view name)
       : directory_(place_of(directory) / (std::string(kDirectoryPrefix) += name)) {}
+  explicit Place(std::filesystem::path own_directory) : directory_(std::move(own_directory)) {}
+
+  // Where it goes when it is removed while others are attached.
+  Place removed(std::uint64_t instance) const {
+    return Place(directory_.parent_path() / ("." + directory_.filename().string() + "." + hex(instance)));
+  }
+  // What the file names of all these begin with.
+  std::string removed_prefix() const { return "." + directory_.filename().string() + "."; }
 
   const std::filesystem::path& directory() const noexcept { return directory_; }
   std::filesystem::path segment() const { return directory_ / "segment"; }
   std::filesystem::path guard() const { return directory_ / "guard.lock"; }
-  std::filesystem::path process_lock(std::uint32_t record) const {
-    return directory_ / ("process." + std::to_string(record) + ".lock");
+  std::filesystem::path process_lock(std::uint64_t instance, std::uint32_t record) const {
+    return directory_ / ("process." + hex(instance) + "." + std::to_string(record) + ".lock");
   }
+  static bool is_process_lock(const std::string& file) { return file.starts_with("process.") && file.ends_with(".lock"); }
 
  private:
+  static std::string hex(std::uint64_t number) {
+    std::string digits;
+    for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[(number >> shift) & 15];
+    return digits;
+  }
+
   std::filesystem::path directory_;
 };
 

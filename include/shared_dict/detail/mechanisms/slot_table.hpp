@@ -43,7 +43,7 @@ class SlotTable {
 
   // The moment of every insertion, replacement and erasure.
   void store(Position at, SlotWord word) noexcept {
-    // [S1] release, pairs with [S2]: the entry is complete before a slot refers to it.
+    // [S1] release, pairs with [S2], [I1]: the entry is complete before a slot refers to it.
     buckets_[at.bucket].slots[at.slot].store(word.bits(), std::memory_order_release);
   }
 

@@ -52,10 +52,14 @@ class Audit {
   }
   static std::string in_shard(std::uint32_t index) { return "shard " + std::to_string(index) + ": "; }
 
+  std::uint32_t head_of(std::uint32_t page) const noexcept {
+    return segment_.page(page).head.load(std::memory_order_relaxed);  // relaxed: everything is locked
+  }
+
   void collect_runs(const PagePool& pool) {
     pool.for_each_run([&](std::uint32_t page, PageWord word) {
       runs_.emplace(page, Run{word, {}, false, false});
-      if (segment_.page(page + word.pages() - 1).head != page) note("page " + std::to_string(page) + ": its run's end has another head");
+      if (head_of(page + word.pages() - 1) != page) note("page " + std::to_string(page) + ": its run's end has another head");
     });
     // relaxed: only grows, under the lock that is held.
     if (pool.frontier() > segment_.header().committed.load(std::memory_order_relaxed)) note("the frontier lies behind committed memory");
@@ -195,7 +199,7 @@ class Audit {
     if (span.live == 0) note(where + "a span without a block in use");
     if (run.listed != (span.live < shape.span_blocks)) note(where + "a span with room isn't listed, or a full one is");
     for (std::uint32_t i = 0; i < shape.span_pages; ++i) {
-      if (segment_.page(page + i).head != page) note(where + "a page of the span has another head");
+      if (head_of(page + i) != page) note(where + "a page of the span has another head");
     }
   }
 
@@ -232,7 +236,7 @@ class Audit {
     }
   }
 
-  Writer writer_;
+  const Writer& writer_;
   Segment& segment_;
   std::map<std::uint32_t, Run> runs_;
   AuditReport report_;

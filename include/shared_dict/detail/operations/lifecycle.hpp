@@ -2,10 +2,13 @@
 //
 // Creation: everything is built under the guard, the header's magic is stored last. A creator that dies before leaves a segment
 // without magic (or none), which the next one under the guard takes for unfinished and makes anew.
-// Removal: the segment's name goes first; that is the moment. What is left is unfinished, or just an empty directory.
+// Removal: the segment's name goes first; that is the moment. What is left is unfinished, or just an empty directory. If others are
+// attached the whole directory moves away under another name, which is the moment then, and its last member takes it away.
 //
 // The name may lead elsewhere at any time: guard and directory can be removed and made again while somebody waits. So whoever
 // gets the guard checks that the name still leads to the very file that it locked, and starts over if not.
+//
+// An attachment that is found must outlive the guard: if its last handle is closed meanwhile, dropping it here takes the guard again.
 #pragma once
 
 #include <algorithm>
@@ -58,14 +61,14 @@ class Lifecycle {
         explain_missing_guard();
         continue;
       }
+      std::shared_ptr<Attachment> attachment;
       const Guard::Hold hold = hold_guard(*guard);
       if (!leads_to(*guard)) continue;
       Found found = inspect();
-      std::shared_ptr<Attachment> attachment;
       if (found.state == State::complete) {
         attachment = find_or_map(found, guard);
         if (found.identity.lifetime == 0 && !attachment->anyone_alive(false)) {
-          Attachment::destroy_files(place_, found.identity.max_processes, false);
+          Attachment::destroy_contents(place_);
           found.state = State::none;
         }
       }
@@ -83,7 +86,8 @@ class Lifecycle {
         case State::unfinished: break;
       }
       if (mode == OpenMode::attach) not_found();
-      Attachment::destroy_files(place_, kMaxProcesses, false);
+      Attachment::destroy_contents(place_);
+      sweep_removed();
       return create(guard, options, types);
     }
   }
@@ -102,14 +106,25 @@ class Lifecycle {
         explain_missing_guard();
         continue;
       }
+      std::shared_ptr<Attachment> attachment;
       const Guard::Hold hold = hold_guard(*guard);
       if (!leads_to(*guard)) continue;
       Found found = inspect();
       if (found.state == State::foreign && !found.ours) refuse(found, OpenMode::attach);
-      const bool there = found.state == State::damaged || found.state == State::foreign ||
-                         (found.state == State::complete && (found.identity.lifetime == 1 || in_use(found, guard)));
-      Attachment::destroy_files(place_, kMaxProcesses, true);
-      return there;
+      sweep_removed();
+      if (found.state == State::complete) {
+        attachment = find_or_map(found, guard);
+        if (attachment->anyone_alive(false)) {
+          const auto away = place_.removed(found.identity.instance).directory();
+          if (const auto error = rename_directory(place_.directory(), away)) cant("can't move " + place_.directory().string() + " away", error);
+          return true;
+        }
+      }
+      Attachment::destroy_files(place_);
+      std::error_code error;
+      if (status_of(place_.segment(), error) || error) cant("can't remove " + place_.segment().string(), error);
+      return found.state == State::damaged || found.state == State::foreign ||
+             (found.state == State::complete && found.identity.lifetime == 1);
     }
   }
 
@@ -120,8 +135,9 @@ class Lifecycle {
     if (found.identity.lifetime == 1) return true;
     const auto guard = LocalRegistry::instance().guard(place_.guard());
     if (!guard) return false;
+    const auto attachment = find_or_map(found, guard);
     const std::scoped_lock probing(guard->process_mutex());
-    return in_use(found, guard);
+    return attachment->anyone_alive(false);
   }
 
  private:
@@ -170,10 +186,13 @@ class Lifecycle {
     if (!status->directory) {
       fail(errc::already_exists, name_, place_.directory().string() + " is in the way and is no directory: move it, or choose another name");
     }
-    if (!status->mine && !status_of(place_.segment())) {
+    std::error_code error;
+    const bool has_segment = status_of(place_.segment(), error).has_value();
+    if (error) cant("can't look at " + place_.segment().string(), error);
+    if (!status->mine && !has_segment) {
       fail(errc::already_exists, name_, place_.directory().string() + " belongs to another user: choose another name or Options::directory");
     }
-    const std::error_code error = LocalRegistry::instance().create_guard(place_.guard(), options.permissions);
+    error = LocalRegistry::instance().create_guard(place_.guard(), options.permissions);
     if (!error || error == std::errc::file_exists) return true;
     if (created) remove_directory(place_.directory());
     if (error == std::errc::no_such_file_or_directory) return false;
@@ -197,7 +216,7 @@ class Lifecycle {
     if (status) {
       const std::error_code error = check_access(place_.guard());
       if (error && error != std::errc::no_such_file_or_directory) cant("can't open " + place_.guard().string(), error);
-    } else if (status_of(place_.segment())) {
+    } else if (Clock::now() >= deadline_ && status_of(place_.segment())) {
       fail(errc::corrupted, name_, place_.guard().string() + " is missing: remove the directory by hand and create it anew");
     }
     if (Clock::now() >= deadline_) not_found();
@@ -275,11 +294,6 @@ class Lifecycle {
     if (mode == OpenMode::create) fail(errc::already_exists, name_, found.what + "; choose another name, or remove it");
     if (found.state == State::damaged) fail_corrupted(name_, found.what);
     fail(errc::incompatible_layout, name_, found.what + "; choose another name, or remove it");
-  }
-
-  // Whether anybody who lives is attached to what was found. With the guard held, or at least its mutex.
-  bool in_use(Found& found, const std::shared_ptr<Guard>& guard) const {
-    return find_or_map(found, guard)->anyone_alive(false);
   }
 
   // This process's attachment to what was found, or one that isn't registered yet.
@@ -374,12 +388,41 @@ class Lifecycle {
   }
 
   // A creation that failed leaves nothing.
-  void abandon() const noexcept { Attachment::destroy_files(place_, kMaxProcesses, true); }
+  void abandon() const noexcept { Attachment::destroy_files(place_); }
+
+  // Takes away what was removed under this name while others were attached, and whose members have all died since.
+  void sweep_removed() const noexcept {
+    try {
+      std::error_code error;
+      const std::string prefix = place_.removed_prefix();
+      for (const auto& entry : std::filesystem::directory_iterator(place_.directory().parent_path(), error)) {
+        if (entry.path().filename().string().starts_with(prefix)) Lifecycle(name_, Place(entry.path())).sweep();
+      }
+    } catch (...) {  // no memory, or not ours: another time
+    }
+  }
+
+  void sweep() const {
+    const auto guard = LocalRegistry::instance().guard(place_.guard());
+    if (!guard) return;
+    std::shared_ptr<Attachment> attachment;
+    const Guard::Hold hold = guard->try_hold();
+    if (!hold || !leads_to(*guard)) return;
+    Found found = inspect();
+    if (found.state == State::complete) {
+      attachment = find_or_map(found, guard);
+      if (attachment->anyone_alive(false)) return;
+    }
+    Attachment::destroy_files(place_);
+  }
+
+  // Somewhere else than under the name, and without waiting.
+  Lifecycle(std::string name, Place place) : name_(std::move(name)), place_(std::move(place)), deadline_(Clock::now()) {}
 
   std::string name_;
   Place place_;
   Clock::time_point deadline_;
-  std::chrono::milliseconds timeout_;
+  std::chrono::milliseconds timeout_{0};
 };
 
 inline std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {

@@ -200,14 +200,14 @@ class LockedShard {
     std::uint32_t log2 = table_word().none() ? smallest : table_word().log2_buckets();
     if ((items() + 1) * 8 > (std::uint64_t{kSlotsPerBucket} << log2) * 5) ++log2;
     try {
-      rebuild_table(writer_, heap_, shard_, log2);
+      rebuild_table(writer_, heap_, shard_, index_, log2);
     } catch (const Error& error) {
       const bool nearly_full = get(shard_.items) + get(shard_.tombstones) + 2 > slot_count();
       if (error.code() != errc::heap_full || !can_go_on || nearly_full) throw;
     }
   }
 
-  Writer writer_;
+  const Writer& writer_;
   Segment& segment_;
   Shard& shard_;
   std::uint32_t index_;

@@ -52,11 +52,19 @@ struct Growth {
   std::uint64_t bytes = 0;
 };
 
-// Whether writes in flight, one to a shard, could together pass a limit if all grow as this one does. The pages in use bound the
-// bytes from above and cost one load, so that the sum is only taken when heap_size is near.
-inline bool limit_near(const Segment& segment, const Growth& growth) noexcept {
+// Whether the limits are so near that writers must take turns. The pages in use bound the bytes from above and cost one load, so that
+// the sum is only taken when heap_size is near; writes in flight may pass heap_size by what they add. max_items is exact:
+// whoever adds an item without the turn says so (pending) before it counts, and those who take turns count the pending ones.
+inline bool limit_near(const Segment& segment, Shard& shard, const Growth& growth) noexcept {
   const Identity& identity = segment.identity();
-  if (growth.items != 0 && identity.max_items != 0 && count_items(segment) + identity.shard_count >= identity.max_items) return true;
+  if (growth.items != 0 && identity.max_items != 0) {
+    // [N1] seq_cst, pairs with [N2]: of two who count at the same time, one sees the other.
+    shard.pending.store(1, std::memory_order_seq_cst);
+    if (count_items(segment) + identity.shard_count >= identity.max_items) {
+      shard.pending.store(0, std::memory_order_relaxed);  // relaxed: nothing was added
+      return true;
+    }
+  }
   const std::uint64_t pages = segment.header().pool.block_pages.load(std::memory_order_relaxed);  // relaxed: a hint
   return growth.bytes != 0 && (pages << segment.page_shift()) + growth.bytes > identity.heap_size &&
          count_bytes(segment) + identity.shard_count * growth.bytes > identity.heap_size;
@@ -65,7 +73,14 @@ inline bool limit_near(const Segment& segment, const Growth& growth) noexcept {
 SHARED_DICT_COLD inline void require_within_limits(const Writer& writer, const Growth& growth) {
   const Segment& segment = writer.attachment.segment();
   const Identity& identity = segment.identity();
-  if (identity.max_items != 0 && growth.items != 0 && count_items(segment) >= identity.max_items) {
+  // [N2] seq_cst, pairs with [N1], [N3]: see there.
+  const auto pending = [&] {
+    std::uint64_t sum = 0;
+    for (std::uint32_t i = 0; i < identity.shard_count; ++i) sum += segment.shard(i).pending.load(std::memory_order_seq_cst);
+    return sum;
+  };
+  // The pending ones first: what is stored meanwhile is then counted twice rather than never.
+  if (identity.max_items != 0 && growth.items != 0 && pending() + count_items(segment) >= identity.max_items) {
     fail(errc::too_many_items, writer.attachment.name(),
          "it holds Options::max_items (" + std::to_string(identity.max_items) +
              ") items: erase some, or create it with a larger limit");
@@ -93,21 +108,32 @@ inline void store(const Writer& writer, LockedShard& shard, const SlotTable::Fou
     }
   };
   const Segment& segment = writer.attachment.segment();
-  if (!limit_near(segment, growth)) return store_it();
+  // The mark goes whatever happens, with the lock still held.
+  struct Unmark {
+    Word64& pending;
+    ~Unmark() {
+      // [N3] release, pairs with [N2]: the item is counted before it is pending no more.
+      if (pending.load(std::memory_order_relaxed) != 0) pending.store(0, std::memory_order_release);  // relaxed: own shard
+    }
+  } const unmark{shard.fields().pending};
+  if (!limit_near(segment, shard.fields(), growth)) return store_it();
   Header& header = segment.header();
   const OwnerLock turn(writer, header.limit_lock, header.limit_sleepers);
   require_within_limits(writer, growth);
   store_it();
 }
 
-// Repairs the shards that dead processes have left to be repaired: they may hold memory that nobody uses. True if there were any.
+// Cleans up after dead processes: they may hold memory that nobody uses, and counts that are off. True if there were any. Asks only
+// after those whose locks are taken at this moment.
 SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer) {
   const Segment& segment = writer.attachment.segment();
   bool any = false;
   for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
     const Shard& shard = segment.shard(i);
-    // relaxed, both: a hint; the lock's owner looks again.
-    if (shard.dirty.load(std::memory_order_relaxed) == 0 &&
+    // relaxed, all: hints; the lock's owner looks again.
+    const LockWord owner(shard.lock.load(std::memory_order_relaxed));
+    const bool released = !owner.free() && writer.attachment.reap_if_dead(owner);
+    if (!released && shard.dirty.load(std::memory_order_relaxed) == 0 &&
         shard.generation.load(std::memory_order_relaxed) == segment.header().clear_generation.load(std::memory_order_relaxed)) {
       continue;
     }
@@ -117,13 +143,14 @@ SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer) {
   return any;
 }
 
-// Runs `operation`, and once more if it found the heap full while there was something to be repaired.
+// Runs `operation`, and once more if it met a limit while there was something to be repaired.
 template <class Operation>
 void with_leftovers(const Writer& writer, Operation operation) {
   try {
     operation();
   } catch (const Error& error) {
-    if (error.code() != errc::heap_full || !repair_leftovers(writer)) throw;
+    const bool limit = error.code() == errc::heap_full || error.code() == errc::too_many_items;
+    if (!limit || !repair_leftovers(writer)) throw;
     operation();
   }
 }

@@ -25,10 +25,25 @@ inline void store_table(Shard& shard, TableWord table) noexcept {
   shard.table.store(table.bits(), std::memory_order_release);
 }
 
+// Whether a table word and the page word of its run say the same: a word with one flipped bit would have the repair take another
+// table's place for this one's, and everything in this one for lost.
+inline void require_table(const Writer& writer, std::uint32_t index, TableWord table) {
+  if (table.none()) return;
+  const Segment& segment = writer.attachment.segment();
+  if (!segment.holds_table(table)) fail_corrupted(writer.attachment.name(), "a table lies outside the segment");
+  const std::uint32_t page = segment.page_of(table.offset());
+  const std::uint64_t pages = (table.buckets() * sizeof(Bucket)) >> segment.page_shift();
+  if (segment.page_offset(page) != table.offset() ||
+      load_page_word(segment, page) != PageWord(PageKind::table, static_cast<std::uint32_t>(pages), index)) {
+    fail_corrupted(writer.attachment.name(), "a table isn't the run that it should be");
+  }
+}
+
 // The shard's table at a size of 2^log2 buckets, with the same entries and no tombstones. Throws heap_full and changes nothing.
-inline void rebuild_table(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t log2) {
+inline void rebuild_table(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t index, std::uint32_t log2) {
   const Segment& segment = writer.attachment.segment();
   const TableWord old(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
+  require_table(writer, index, old);
   const std::uint64_t buckets = std::uint64_t{1} << log2;
   const auto pages = static_cast<std::uint32_t>(buckets * sizeof(Bucket) / segment.identity().page_bytes);
   const std::uint32_t page = heap.take_run(PageKind::table, pages);
@@ -79,7 +94,7 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   std::uint64_t tombstones = 0;
   std::uint64_t stored = 0;
   if (!table.none()) {
-    if (!segment.holds_table(table)) fail_corrupted(name, "a table lies outside the segment");
+    require_table(writer, index, table);
     const SlotTable slots(segment.buckets(table), table.buckets());
     for (std::uint64_t bucket = 0; bucket < slots.bucket_count(); ++bucket) {
       for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
@@ -135,6 +150,7 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   shard.items.store(blocks.size(), std::memory_order_relaxed);
   shard.tombstones.store(tombstones, std::memory_order_relaxed);
   shard.stored_bytes.store(stored, std::memory_order_relaxed);
+  shard.pending.store(0, std::memory_order_relaxed);
   shard.scan_hint = 0;
   shard.dirty.store(0, std::memory_order_relaxed);
 }
@@ -142,6 +158,8 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
 // Empties a shard of a dictionary that was cleared. The clear has happened already, with the header's generation.
 SHARED_DICT_COLD inline void reset_shard(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t index,
                                          std::uint64_t generation) {
+  // The epoch steps before the table goes, so a reader may pair the new epoch with the old table. That harms nobody: the repair
+  // steps it again before the first page is freed, after a death in between too.
   // Marked first: once the generation is stored, only the mark says that pages are left to be given back.
   shard.dirty.store(1, std::memory_order_relaxed);  // relaxed: read under the lock
   step_epoch(shard);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -140,6 +141,10 @@ inline std::error_code remove_directory(const std::filesystem::path& path) noexc
   return ::rmdir(path.c_str()) == 0 || errno == ENOENT ? std::error_code{} : last_error();
 }
 
+inline std::error_code rename_directory(const std::filesystem::path& from, const std::filesystem::path& to) noexcept {
+  return ::rename(from.c_str(), to.c_str()) == 0 ? std::error_code{} : last_error();
+}
+
 // Sets the length without occupying memory.
 inline std::error_code set_size(const FileDescriptor& file, std::uint64_t size) noexcept {
   while (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
@@ -159,7 +164,7 @@ inline std::error_code commit_range(const FileDescriptor& file, std::uint64_t of
 #else
   // Without a call that reserves: write one byte of each block that is still a hole. Only bytes nobody uses yet are here.
   constexpr std::uint64_t kBlock = 4096;
-  for (std::uint64_t at = offset; at < offset + size; at += kBlock) {
+  for (std::uint64_t at = offset / kBlock * kBlock; at < offset + size; at += kBlock) {
     char byte = 0;
     if (::pread(file.get(), &byte, 1, static_cast<off_t>(at)) < 0) return last_error();
     while (::pwrite(file.get(), &byte, 1, static_cast<off_t>(at)) != 1) {

@@ -24,7 +24,7 @@ struct ProcessIdentity {
   friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;
 };
 
-// 0 if there is no such process or the system doesn't tell.
+// 0 if there is no such process, if only its exit status is left, or if the system doesn't tell.
 inline std::uint64_t start_time_of(std::uint32_t pid) noexcept {
 #if defined(__linux__)
   char path[64];
@@ -37,7 +37,7 @@ inline std::uint64_t start_time_of(std::uint32_t pid) noexcept {
   text[size] = '\0';
   // The second field is the program's name in brackets and may itself hold brackets and spaces; 22 is the start time.
   const char* at = std::strrchr(text, ')');
-  if (at == nullptr) return 0;
+  if (at == nullptr || at[1] == '\0' || at[2] == 'Z' || at[2] == 'X') return 0;
   for (int field = 2; field < 22; ++field) {
     at = std::strchr(at + 1, ' ');
     if (at == nullptr) return 0;
@@ -65,8 +65,8 @@ inline ProcessIdentity current_process() noexcept {
 inline bool certainly_gone(const ProcessIdentity& process, const ProcessIdentity& self) noexcept {
   if (process.pid_namespace != self.pid_namespace || process.pid == 0) return false;
   if (::kill(static_cast<pid_t>(process.pid), 0) != 0 && errno == ESRCH) return true;
-  const std::uint64_t started = start_time_of(process.pid);
-  return process.start_time != 0 && started != 0 && started != process.start_time;
+  // Where start times can be read at all, a process without one is a zombie.
+  return process.start_time != 0 && start_time_of(process.pid) != process.start_time;
 }
 
 // Handlers run in the forking thread: `prepare` before, the others after. They stay registered for good.
