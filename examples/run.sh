@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds the examples as they would be shipped, and runs them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source cmake/scripts.sh
+
+cmake/setup.sh
+make_place
+examples=(word_count quickstart two_processes)
+echo "building the examples"
+quietly cmake --preset release -D SHARED_DICT_BUILD_TESTS=OFF
+quietly cmake --build --preset release --target "${examples[@]}"
+
+boost=/usr/include/boost
+[ -d $boost ] || boost=/usr/local/include/boost
+run() {
+  printf '\n$ %s\n' "$*"
+  (cd build/release && timeout 300 "$@" < /dev/null)
+}
+run examples/word_count $boost --processes 4 --check
+run examples/quickstart
+run examples/two_processes
+check_place

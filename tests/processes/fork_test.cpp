@@ -1,0 +1,300 @@
+// fork: an inherited handle works in the child, the child counts as attached for itself, and neither of the two harms the
+// other by what it does or by how it ends.
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <shared_dict/shared_dict.hpp>
+
+#include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/expect.hpp"
+#include "support/forked.hpp"
+#include "support/pattern.hpp"
+#include "support/shared_area.hpp"
+#include "support/unique_name.hpp"
+
+using namespace shared_dict;
+using namespace shared_dict::test;
+
+namespace {
+
+using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
+using Words = SharedDict<std::string, std::string>;
+
+struct Flags {
+  std::atomic<int> child;
+  std::atomic<int> parent;
+};
+
+/// Waits in the child until the parent has come to `step`.
+bool parent_came_to(const SharedArea<Flags>& flags, int step) {
+  return eventually([&] { return flags->parent.load() >= step; });
+}
+bool child_came_to(const SharedArea<Flags>& flags, int step) {
+  return eventually([&] { return flags->child.load() >= step; });
+}
+
+/// Asks a process that has nothing to do with either of them. args: name
+const RegisterChild kExists("fork: exists", [](std::vector<std::string> args) { return exists(args.at(0)) ? 1 : 0; });
+
+bool others_see(const UniqueName& name) { return Child::start("fork: exists", {name.str()}).wait() == 1; }
+
+}  // namespace
+
+TEST_CASE("an inherited handle works in the child, which counts as attached") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  d.insert(1, 10);
+  const SharedArea<Flags> flags;
+  Forked child([&](auto&& say) {
+    if (d.at(1) != 10) return 10;
+    if (d.fetch_add(1, 1) != 10) return 11;
+    for (std::uint64_t i = 100; i < 5000; ++i) d.insert(i, i);
+    say("processes " + std::to_string(d.stats().processes));
+    if (d.stats().processes != 2) return 12;
+    flags->child = 1;
+    if (!parent_came_to(flags, 1)) return 13;
+    if (d.at(2) != 20) return 14;
+    return d.audit().ok() ? 0 : 15;
+  });
+  REQUIRE(child_came_to(flags, 1));
+  REQUIRE(d.stats().processes == 2);
+  REQUIRE(d.at(1) == 11);
+  REQUIRE(d.at(4999) == 4999);
+  d.insert(2, 20);
+  flags->parent = 1;
+  SHARED_DICT_REQUIRE_ENDED_WELL(child.wait());
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("when the parent leaves, a child that uses its handle keeps the dictionary") {
+  const UniqueName name;
+  std::optional<Numbers> d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  const SharedArea<Flags> flags;
+  Forked child([&](auto&&) {
+    d->insert(1, 10);
+    flags->child = 1;
+    if (!parent_came_to(flags, 1)) return 10;
+    if (d->fetch_add(1, 1) != 10) return 11;
+    flags->child = 2;
+    if (!parent_came_to(flags, 2)) return 12;
+    d->close();
+    return 0;
+  });
+  REQUIRE(child_came_to(flags, 1));
+  d.reset();
+  REQUIRE(exists(name.str()));
+  flags->parent = 1;
+  REQUIRE(child_came_to(flags, 2));
+  {
+    Numbers again = Numbers::attach(name.str());
+    REQUIRE(again.at(1) == 11);
+    SHARED_DICT_REQUIRE_SOUND(again);
+  }
+  REQUIRE(exists(name.str()));
+  flags->parent = 2;
+  SHARED_DICT_REQUIRE_ENDED_WELL(child.wait());
+  REQUIRE_FALSE(exists(name.str()));
+}
+
+TEST_CASE("when the parent leaves, a child that has not yet used its handle keeps the dictionary") {
+  const UniqueName name;
+  std::optional<Numbers> d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  d->insert(1, 10);
+  const SharedArea<Flags> flags;
+  Forked child([&](auto&&) {
+    flags->child = 1;
+    if (!parent_came_to(flags, 1)) return 10;
+    if (!exists(name.str())) return 11;
+    return d->fetch_add(1, 1) == 10 && d->audit().ok() ? 0 : 12;
+  });
+  REQUIRE(child_came_to(flags, 1));
+  d.reset();
+  flags->parent = 1;
+  SHARED_DICT_REQUIRE_ENDED_WELL(child.wait());
+}
+
+TEST_CASE("a child that ends without closing harms nobody") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto&&) {
+      if (i % 3 != 0) d.fetch_add(1, 1);  // one in three never touches it
+      return 0;                           // _exit: no destructor runs
+    }));
+    REQUIRE(others_see(name));  // the descriptors that the child had inherited are closed now, the parent's locks hold
+    REQUIRE(d.fetch_add(2, 1) == i);
+  }
+  REQUIRE(d.at(1) == 20);
+  SHARED_DICT_REQUIRE_SOUND(d);
+  d.close();
+  REQUIRE_FALSE(exists(name.str()));
+}
+
+TEST_CASE("a child that closes its handle, used or not, leaves the parent attached") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  for (const bool use : {false, true}) {
+    SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto&&) {
+      if (use) d.fetch_add(1, 1);
+      d.close();
+      return error_of([&] { d.get(1); }) == errc::closed ? 0 : Forked::kFailed;
+    }));
+    REQUIRE(others_see(name));
+    REQUIRE(d.is_open());
+    d.fetch_add(1, 1);
+  }
+  REQUIRE(d.at(1) == 3);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a child may end by exit and run the destructors of a handle it inherited") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto&&) {
+    const Numbers own = std::move(d);
+    return own.empty() ? 0 : Forked::kFailed;  // `own` is destroyed here, in the child
+  }));
+  REQUIRE(others_see(name));
+  REQUIRE(d.insert(1, 1));
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a grandchild is attached for itself") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto&& say) {
+    d.fetch_add(1, 1);
+    const Ending ending = run_forked([&](auto&&) {
+      d.fetch_add(1, 1);
+      return d.stats().processes == 3 ? 0 : Forked::kFailed;
+    });
+    say(ending.text + " status " + std::to_string(ending.status));
+    d.fetch_add(1, 1);
+    return ending.ok() ? 0 : Forked::kFailed;
+  }));
+  REQUIRE(d.at(1) == 3);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a child for which there is no room is told so, and the parent goes on") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20, .max_processes = 1});
+  d.insert(1, 10);
+  SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto&& say) {
+    const auto code = error_of([&] { d.fetch_add(1, 1); });
+    say(code.message());
+    return code == errc::too_many_processes ? 0 : Forked::kFailed;
+  }));
+  REQUIRE(d.fetch_add(1, 1) == 10);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a fork while another thread writes gives a child that can write") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = std::size_t{8} << 20});
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> written{0};
+  std::thread writer([&] {
+    std::string value;
+    for (std::uint64_t i = 0; !stop.load(); ++i) {
+      make_pattern(i % 200, i, 40 + i % 500, value);
+      d.insert_or_assign("writer " + std::to_string(i % 200), value);
+      if (i % 7 == 0) d.erase("writer " + std::to_string((i * 3) % 200));
+      written.fetch_add(1);
+    }
+  });
+  int failures = 0;
+  std::string said;
+  for (int i = 0; i < 60 && failures == 0; ++i) {
+    const Ending ending = run_forked([&](auto&&) {
+      // The same shards as the writer's: a lock that came along from the parent would show here.
+      for (int k = 0; k < 200; ++k) d.insert_or_assign("child " + std::to_string(k), "value");
+      for (std::uint64_t k = 0; k < 200; ++k) {
+        const auto value = d.get("writer " + std::to_string(k));
+        if (value && !version_in(*value, k)) return 10;
+      }
+      return d.erase("child " + std::to_string(i)) ? 0 : 11;
+    });
+    if (!ending.ok()) {
+      ++failures;
+      said = "round " + std::to_string(i) + ": status " + std::to_string(ending.status) + " " + ending.text;
+    }
+  }
+  stop = true;
+  writer.join();
+  INFO(said);
+  REQUIRE(failures == 0);
+  REQUIRE(written.load() > 0);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a child forked inside a callback neither writes nor unlocks for its parent") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  d.insert(1, 10);
+  Ending ending;
+  // Both return from the callback: only the parent's return may store a value and release the lock.
+  const SharedArea<Flags> flags;
+  const pid_t parent = ::getpid();
+  bool child_failed_safely = false;
+  try {
+    const bool modified = d.modify(1, [&](std::uint64_t& value) {
+      const pid_t pid = ::fork();
+      if (pid == 0) {
+        value = 666;
+        return;
+      }
+      value = 11;
+      int status = 0;
+      REQUIRE(eventually([&] { return ::waitpid(pid, &status, WNOHANG) == pid; }));
+      ending.exited = WIFEXITED(status);
+      ending.status = WEXITSTATUS(status);
+      // Still locked by the parent, with the old value.
+      flags->parent = others_see(name) ? 1 : 2;
+    });
+    if (::getpid() != parent) child_failed_safely = !modified;
+  } catch (const Error&) {
+    if (::getpid() == parent) throw;
+    child_failed_safely = true;
+  }
+  if (::getpid() != parent) ::_exit(child_failed_safely && d.get(1) == 10 ? 0 : 1);
+  REQUIRE(ending.ok());
+  REQUIRE(flags->parent.load() == 1);
+  REQUIRE(d.at(1) == 11);
+  REQUIRE(d.fetch_add(1, 1) == 11);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a program that a member starts does not keep the dictionary in existence") {
+  const UniqueName name;
+  const SharedArea<Flags> flags;
+  Forked member([&](auto&&) -> int {
+    Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::execlp("sleep", "sleep", "100", nullptr);
+      ::_exit(1);
+    }
+    flags->parent = pid;
+    flags->child = 1;
+    eventually([] { return false; });
+    return 0;
+  });
+  REQUIRE(child_came_to(flags, 1));
+  REQUIRE(exists(name.str()));
+  member.kill();
+  member.wait();
+  // sleep may still be on its way to exec, where close-on-exec takes effect.
+  CHECK(eventually([&] { return !exists(name.str()); }));
+  CHECK(::kill(flags->parent.load(), 0) == 0);
+  ::kill(flags->parent.load(), SIGKILL);
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds and tests. Ends with ctest's summary.
+#   tests/run.sh            all parts
+#   tests/run.sh PART...    clang | asan | tsan | consumer | default
+#
+# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time.
+declare -A programs=(
+  [clang]="unit model processes crash"  # clang, optimised
+  [asan]="unit model processes"         # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
+  [tsan]="unit"                         # ThreadSanitizer                                 } which compiles fastest
+  [consumer]="model"                    # install, use the package, and test what was installed
+  [default]=""                          # g++, optimised, assertions on; all programs, the sources, the examples
+)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source cmake/scripts.sh
+
+parts=("$@")
+[ $# -gt 0 ] || parts=(clang asan tsan consumer default)
+for part in "${parts[@]}"; do
+  [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
+done
+cmake/setup.sh
+for part in "${parts[@]}"; do
+  case $part in
+    clang | asan | tsan) cmake/setup.sh clang ;;&
+    asan | tsan) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
+  esac
+done
+make_place
+
+jobs=$(getconf _NPROCESSORS_ONLN)
+options=()
+[ -z "${CI:-}" ] || options+=(-D SHARED_DICT_WARNINGS_AS_ERRORS=ON)
+
+# configure_and_build PRESET PROGRAM...: without programs, all.
+configure_and_build() {
+  local preset=$1 targets=()
+  shift
+  [ $# -eq 0 ] || targets=(--target "${@/#/shared_dict_}")
+  echo "$preset: building ${*:-everything}"
+  quietly cmake --preset "$preset" "${options[@]}"
+  quietly cmake --build --preset "$preset" "${targets[@]}"
+}
+
+# run_programs PROGRAM... -- ctest argument...: shows ctest's last lines, and all of it when a test fails.
+run_programs() {
+  local labels=()
+  while [ "$1" != -- ]; do
+    labels+=("$1")
+    shift
+  done
+  shift
+  local log status=0
+  log=$(mktemp)
+  ctest "$@" --no-label-summary -j "$jobs" -L "^($(IFS='|'; echo "${labels[*]}"))\$" < /dev/null > "$log" 2>&1 || status=$?
+  if [ $status -eq 0 ]; then grep 'tests passed' "$log"; else cat "$log" >&2; fi
+  rm -f "$log"
+  return $status
+}
+
+for part in "${parts[@]}"; do
+  read -ra selected <<< "${programs[$part]}"
+  case $part in
+    clang | asan | tsan)
+      preset=$part
+      [ "$part" != asan ] || preset=clang-asan-ubsan
+      [ "$part" != tsan ] || preset=clang-tsan
+      configure_and_build "$preset" "${selected[@]}"
+      run_programs "${selected[@]}" -- --preset "$preset"
+      ;;
+    consumer)
+      echo "consumer: installing, and using the package in each way"
+      quietly cmake --preset default "${options[@]}"
+      run_programs consumer -- --preset default
+      echo "consumer: building ${selected[*]} against the installed package"
+      quietly cmake -S tests -B build/installed -G Ninja -D CMAKE_BUILD_TYPE=Debug \
+        -D "CMAKE_PREFIX_PATH=$PWD/build/default/tests/consumer/prefix" "${options[@]}"
+      quietly cmake --build build/installed --target "${selected[@]/#/shared_dict_}"
+      run_programs "${selected[@]}" -- --test-dir build/installed
+      ;;
+    default)
+      configure_and_build default
+      ctest --preset default --no-label-summary -j "$jobs" < /dev/null
+      ;;
+  esac
+done
+check_place

@@ -1,0 +1,36 @@
+# The files of each test program, one per line and sorted.
+set(SHARED_DICT_UNIT_TESTS
+    api_test.cpp
+    codec_test.cpp
+    damage_test.cpp
+    errors_test.cpp
+    foreign_files_test.cpp
+    handle_test.cpp
+    iteration_test.cpp
+    memory_archive_test.cpp
+    modify_test.cpp
+    naming_test.cpp
+    permissions_test.cpp
+    reentry_test.cpp
+    small_place_test.cpp
+    support_test.cpp
+    threads_test.cpp
+    type_name_test.cpp
+    types_test.cpp)
+set(SHARED_DICT_MODEL_TESTS
+    heap_capacity_test.cpp
+    model_test.cpp)
+set(SHARED_DICT_PROCESSES_TESTS
+    counters_test.cpp
+    fork_test.cpp
+    identity_test.cpp
+    lifecycle_storm_test.cpp
+    lifetime_test.cpp
+    linearizable_test.cpp
+    open_or_create_test.cpp
+    queue_test.cpp
+    stopped_writer_test.cpp
+    torn_read_test.cpp)
+set(SHARED_DICT_CRASH_TESTS
+    kill_everyone_test.cpp
+    kill_test.cpp)

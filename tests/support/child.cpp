@@ -1,0 +1,163 @@
+#include "support/child.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#if defined(__linux__)
+#include <sys/prctl.h>
+#elif defined(__APPLE__)
+#include <mach-o/dyld.h>
+#endif
+
+namespace shared_dict::test {
+namespace {
+
+// A function's static, since roles register themselves before main, in any order.
+std::map<std::string, ChildMain>& roles() {
+  static std::map<std::string, ChildMain> all;
+  return all;
+}
+
+std::string this_program() {
+#if defined(__APPLE__)
+  std::string path(4096, '\0');
+  auto size = static_cast<std::uint32_t>(path.size());
+  if (::_NSGetExecutablePath(path.data(), &size) != 0) throw std::runtime_error("the path of this program is too long");
+  return path.c_str();
+#else
+  return "/proc/self/exe";
+#endif
+}
+
+// Tells the kernel to kill this process when the one that forked it ends, so that an aborted test run leaves nothing
+// behind. The kernel watches the forking thread, so this is only for children of the main thread.
+void die_with(pid_t parent) noexcept {
+#if defined(__linux__)
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(127);
+#else
+  static_cast<void>(parent);
+#endif
+}
+
+// Catch's handlers report a failed test case; in a child that is killed before its exec they would do so in its name.
+void drop_signal_handlers() noexcept {
+  for (const int signal : {SIGINT, SIGILL, SIGFPE, SIGSEGV, SIGTERM, SIGABRT}) ::signal(signal, SIG_DFL);
+}
+
+bool is_main_thread() noexcept {
+#if defined(__linux__)
+  return ::gettid() == ::getpid();
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+RegisterChild::RegisterChild(const char* role, ChildMain child_main) {
+  if (!roles().emplace(role, child_main).second) {
+    std::fprintf(stderr, "two child roles are called %s\n", role);
+    std::abort();
+  }
+}
+
+int run_child(const std::string& role, std::vector<std::string> args) {
+  try {
+    return roles().at(role)(std::move(args));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "child %s: %s\n", role.c_str(), error.what());
+    return kChildThrew;
+  }
+}
+
+Child Child::start(const std::string& role, const std::vector<std::string>& args) {
+  if (!roles().contains(role)) throw std::invalid_argument("no child role is called " + role);
+  // All memory is allocated before the fork: another thread may hold the allocator's lock during it.
+  std::vector<std::string> words{this_program(), "--child", role};
+  words.insert(words.end(), args.begin(), args.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+
+  std::fflush(nullptr);
+  const pid_t parent = ::getpid();
+  const bool bound = is_main_thread();
+  // Held back until the child has dropped the handlers that it inherits.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::fork();
+  if (pid == 0) drop_signal_handlers();
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork for child " + role);
+  if (pid == 0) {
+    if (bound) die_with(parent);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  return {role, pid};
+}
+
+Child::Child(Child&& other) noexcept
+    : role_(std::move(other.role_)),
+      pid_(std::exchange(other.pid_, -1)),
+      ended_(other.ended_),
+      status_(other.status_) {}
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this != &other) {
+    end();
+    role_ = std::move(other.role_);
+    pid_ = std::exchange(other.pid_, -1);
+    ended_ = other.ended_;
+    status_ = other.status_;
+  }
+  return *this;
+}
+
+Child::~Child() { end(); }
+
+int Child::wait(std::chrono::milliseconds deadline) {
+  if (pid_ < 0) throw std::logic_error("wait for a child that was moved from");
+  if (!eventually([this] { return reap(); }, deadline)) {
+    end();
+    throw std::runtime_error("child " + role_ + " still ran after " + std::to_string(deadline.count()) +
+                             " ms and was killed");
+  }
+  return status_;
+}
+
+void Child::kill(int signal) {
+  if (pid_ > 0 && !ended_) ::kill(pid_, signal);
+}
+
+// True once the child has ended. waitpid never hangs here, so a deadline stays with the caller.
+bool Child::reap() noexcept {
+  if (ended_) return true;
+  int status = 0;
+  if (::waitpid(pid_, &status, WNOHANG) != pid_) return false;
+  ended_ = true;
+  status_ = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+  return true;
+}
+
+void Child::end() noexcept {
+  if (pid_ < 0 || ended_) return;
+  ::kill(pid_, SIGKILL);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  ended_ = true;
+  status_ = -SIGKILL;
+}
+
+}  // namespace shared_dict::test

@@ -1,0 +1,269 @@
+// Reading and writing single keys: what each call returns, and that it changes what it says and nothing else.
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <shared_dict/shared_dict.hpp>
+
+#include "support/catch.hpp"
+#include "support/expect.hpp"
+#include "support/unique_name.hpp"
+
+using namespace shared_dict;
+using namespace shared_dict::test;
+
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+using Words = SharedDict<std::string, std::string>;
+using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
+
+}  // namespace
+
+TEST_CASE("a missing key is an empty optional, a fallback, false, or out_of_range") {
+  const UniqueName name;
+  const Words d = Words::create(name.str(), {.heap_size = kMiB});
+
+  REQUIRE(d.get("k") == std::nullopt);
+  REQUIRE(d.get("k", "fallback") == "fallback");
+  std::string out = "untouched";
+  REQUIRE_FALSE(d.try_get("k", out));
+  REQUIRE(out == "untouched");
+  REQUIRE_THROWS_AS(d.at("k"), std::out_of_range);
+  REQUIRE_THROWS_AS(d["k"], std::out_of_range);
+  REQUIRE_FALSE(d.contains("k"));
+  REQUIRE(d.size() == 0);
+  REQUIRE(d.empty());
+}
+
+TEST_CASE("a stored key is found by every way of reading") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  REQUIRE(d.insert("k", "value"));
+
+  REQUIRE(d.get("k") == std::optional<std::string>("value"));
+  REQUIRE(d.get("k", "fallback") == "value");
+  std::string out = "something longer than what is stored";
+  REQUIRE(d.try_get("k", out));
+  REQUIRE(out == "value");
+  REQUIRE(d.at("k") == "value");
+  REQUIRE(std::as_const(d)["k"] == "value");
+  REQUIRE(d.contains("k"));
+  REQUIRE(d.size() == 1);
+  REQUIRE_FALSE(d.empty());
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("insert writes only an absent key") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  REQUIRE(d.insert("k", "first"));
+  REQUIRE_FALSE(d.insert("k", "second"));
+  REQUIRE(d.at("k") == "first");
+  REQUIRE(d.size() == 1);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("assign writes only a present key") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  REQUIRE_FALSE(d.assign("k", "first"));
+  REQUIRE_FALSE(d.contains("k"));
+  REQUIRE(d.insert("k", "first"));
+  REQUIRE(d.assign("k", "second, and longer"));
+  REQUIRE(d.at("k") == "second, and longer");
+  REQUIRE(d.size() == 1);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("insert_or_assign tells whether it inserted") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  REQUIRE(d.insert_or_assign("k", "first"));
+  REQUIRE_FALSE(d.insert_or_assign("k", "second"));
+  REQUIRE(d.at("k") == "second");
+  REQUIRE(d.size() == 1);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("erase tells whether there was something to erase") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  REQUIRE_FALSE(d.erase("k"));
+  d.insert("k", "v");
+  d.insert("other", "w");
+  REQUIRE(d.erase("k"));
+  REQUIRE_FALSE(d.erase("k"));
+  REQUIRE_FALSE(d.contains("k"));
+  REQUIRE(d.at("other") == "w");
+  REQUIRE(d.size() == 1);
+  REQUIRE(d.insert("k", "again"));
+  REQUIRE(d.at("k") == "again");
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("extract takes the value out") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  REQUIRE(d.extract("k") == std::nullopt);
+  d.insert("k", "v");
+  REQUIRE(d.extract("k") == std::optional<std::string>("v"));
+  REQUIRE(d.extract("k") == std::nullopt);
+  REQUIRE(d.empty());
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("extract_any takes each item out once, then nothing") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = kMiB});
+  REQUIRE(d.extract_any() == std::nullopt);
+  constexpr std::uint64_t kItems = 1000;
+  for (std::uint64_t i = 0; i < kItems; ++i) d.insert(i, i * 3);
+
+  std::uint64_t sum = 0;
+  for (std::uint64_t i = 0; i < kItems; ++i) {
+    const auto item = d.extract_any();
+    REQUIRE(item.has_value());
+    REQUIRE(item->second == item->first * 3);
+    REQUIRE_FALSE(d.contains(item->first));
+    REQUIRE(d.size() == kItems - i - 1);
+    sum += item->first;
+  }
+  REQUIRE(sum == kItems * (kItems - 1) / 2);
+  REQUIRE(d.extract_any() == std::nullopt);
+  REQUIRE(d.empty());
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("clear leaves an empty dictionary that can be filled again") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = kMiB});
+  d.clear();
+  for (int round = 0; round < 3; ++round) {
+    for (std::uint64_t i = 0; i < 2000; ++i) REQUIRE(d.insert(i, i));
+    REQUIRE(d.size() == 2000);
+    d.clear();
+    REQUIRE(d.empty());
+    REQUIRE_FALSE(d.contains(7));
+    SHARED_DICT_REQUIRE_SOUND(d);
+  }
+}
+
+TEST_CASE("erase_if erases what its predicate picks and counts it") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = kMiB});
+  for (std::uint64_t i = 0; i < 1000; ++i) d.insert(i, i % 10);
+  std::size_t calls = 0;
+  const std::size_t erased = d.erase_if([&](const std::uint64_t& key, const std::uint64_t& value) {
+    ++calls;
+    return key >= 500 && value == 3;
+  });
+  REQUIRE(calls == 1000);
+  REQUIRE(erased == 50);
+  REQUIRE(d.size() == 950);
+  REQUIRE_FALSE(d.contains(503));
+  REQUIRE(d.contains(403));
+  REQUIRE(d.erase_if([](const auto&, const auto&) { return false; }) == 0);
+  REQUIRE(d.erase_if([](const auto&, const auto&) { return true; }) == 950);
+  REQUIRE(d.empty());
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("the subscript writes, reads, and never inserts by reading") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  d["k"] = "v";
+  const std::string read = d["k"];
+  REQUIRE(read == "v");
+  d["k"] = std::string("w");
+  REQUIRE(d.at("k") == "w");
+  REQUIRE_THROWS_AS(static_cast<std::string>(d["missing"]), std::out_of_range);
+  REQUIRE_FALSE(d.contains("missing"));
+
+  // From one element to another: the value is copied, whatever the proxies are.
+  d["copy"] = d["k"];
+  REQUIRE(d.at("copy") == "w");
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a subscript proxy keeps a key of its own") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  auto proxy = d[std::string("a key that is a temporary and too long for the small string optimisation")];
+  proxy = "v";
+  REQUIRE(d.at("a key that is a temporary and too long for the small string optimisation") == "v");
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("string keys may be given as literal, view or string") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  const char* const pointer = "one";
+  const std::string string = "two";
+  const std::string text = "three, four";
+  const std::string_view view = std::string_view(text).substr(0, 5);  // not terminated by NUL
+  REQUIRE(d.insert(pointer, "1"));
+  REQUIRE(d.insert(string, "2"));
+  REQUIRE(d.insert(view, "3"));
+  REQUIRE(d.at("one") == "1");
+  REQUIRE(d.at(std::string_view("two")) == "2");
+  REQUIRE(d.at(std::string("three")) == "3");
+  REQUIRE(d.modify(view, [](std::string& value) { value += "!"; }));
+  REQUIRE(static_cast<std::string>(d["three"]) == "3!");
+  REQUIRE(d.erase(view));
+  REQUIRE(d.extract(pointer) == std::optional<std::string>("1"));
+  std::string expected = "2";
+  REQUIRE(d.compare_exchange(string, expected, "II"));
+  REQUIRE(d.size() == 1);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("try_get replaces whatever was in its out parameter") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  d.insert("long", std::string(1000, 'l'));
+  d.insert("short", "s");
+  d.insert("empty", "");
+  std::string out;
+  REQUIRE(d.try_get("long", out));
+  REQUIRE(out == std::string(1000, 'l'));
+  REQUIRE(d.try_get("short", out));
+  REQUIRE(out == "s");
+  REQUIRE(d.try_get("empty", out));
+  REQUIRE(out.empty());
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("growth from a few items to many keeps each of them") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 16 * kMiB});
+  constexpr std::uint64_t kItems = 100'000;
+  for (std::uint64_t i = 0; i < kItems; ++i) {
+    REQUIRE(d.insert(i * 0x9E37'79B9'7F4A'7C15ULL, i));
+    if (i % 10'007 == 0) SHARED_DICT_REQUIRE_SOUND(d);
+  }
+  REQUIRE(d.size() == kItems);
+  for (std::uint64_t i = 0; i < kItems; ++i) REQUIRE(d.at(i * 0x9E37'79B9'7F4A'7C15ULL) == i);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("keys that come and go do not fill the tables") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = kMiB});
+  // Each key is new, so each erased slot is one that no later key of the same bytes takes again.
+  constexpr std::uint64_t kTurns = 300'000;
+  constexpr std::uint64_t kAlive = 64;
+  for (std::uint64_t i = 0; i < kTurns; ++i) {
+    REQUIRE(d.insert(i, ~i));
+    if (i >= kAlive) REQUIRE(d.erase(i - kAlive));
+  }
+  REQUIRE(d.size() == kAlive);
+  for (std::uint64_t i = kTurns - kAlive; i < kTurns; ++i) REQUIRE(d.at(i) == ~i);
+  REQUIRE(d.stats().slot_count < 100'000);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}

@@ -1,0 +1,27 @@
+# The lists name every file, and only files that exist. With -D ROOT=<checkout>.
+cmake_minimum_required(VERSION 3.22...3.31)
+include("${ROOT}/cmake/headers.cmake")
+include("${ROOT}/tests/sources.cmake")
+
+function(check_list list_file folder pattern)
+  set(listed ${ARGN})
+  file(GLOB_RECURSE found RELATIVE "${ROOT}/${folder}" "${ROOT}/${folder}/${pattern}")
+  list(FILTER found EXCLUDE REGEX "^compile_errors/") # must not compile
+  foreach(file IN LISTS found)
+    if(NOT file IN_LIST listed)
+      message(SEND_ERROR "${list_file} does not list ${folder}${file}")
+    endif()
+  endforeach()
+  foreach(file IN LISTS listed)
+    if(NOT file IN_LIST found)
+      message(SEND_ERROR "${list_file} lists ${folder}${file}, which does not exist")
+    endif()
+  endforeach()
+endfunction()
+
+list(TRANSFORM SHARED_DICT_HEADERS REPLACE "^include/" "")
+check_list(cmake/headers.cmake include/ *.hpp ${SHARED_DICT_HEADERS})
+foreach(folder IN ITEMS unit model processes crash)
+  string(TOUPPER ${folder} name)
+  check_list(tests/sources.cmake tests/${folder}/ *.cpp ${SHARED_DICT_${name}_TESTS})
+endforeach()

@@ -1,0 +1,3 @@
+// refused: leaves its order to the default
+// Reads the word.
+inline int read(Word& word) { return word.load(); }
