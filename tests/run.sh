@@ -5,7 +5,7 @@
 #
 # Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time.
 declare -A programs=(
-  [clang]="unit model processes crash"  # clang, optimised
+  [clang]="model processes crash"       # clang, optimised
   [asan]="unit model processes"         # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
   [tsan]="unit"                         # ThreadSanitizer                                 } which compiles fastest
   [consumer]="model"                    # install, use the package, and test what was installed

@@ -1,17 +1,44 @@
 # The files of each test program, one per line and sorted.
 set(SHARED_DICT_UNIT_TESTS
+    active_callback_test.cpp
     api_test.cpp
+    attachment_test.cpp
+    audit_test.cpp
+    bytes_geometry_test.cpp
+    bytes_hash_test.cpp
+    bytes_layout_test.cpp
+    bytes_racing_bytes_test.cpp
+    bytes_words_test.cpp
     codec_test.cpp
     damage_test.cpp
+    entry_test.cpp
     errors_test.cpp
     foreign_files_test.cpp
+    guard_test.cpp
     handle_test.cpp
+    heap_test.cpp
+    inspection_test.cpp
     iteration_test.cpp
+    lifecycle_test.cpp
+    local_registry_test.cpp
+    lock_file_test.cpp
+    locked_shard_test.cpp
+    lookup_test.cpp
     memory_archive_test.cpp
     modify_test.cpp
+    mutation_test.cpp
     naming_test.cpp
+    owner_lock_test.cpp
+    page_pool_test.cpp
     permissions_test.cpp
+    place_test.cpp
+    platform_file_test.cpp
+    platform_futex_test.cpp
+    platform_process_test.cpp
     reentry_test.cpp
+    repair_test.cpp
+    scan_test.cpp
+    slot_table_test.cpp
     small_place_test.cpp
     support_test.cpp
     threads_test.cpp

@@ -18,6 +18,7 @@
 #include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/pattern.hpp"
+#include "support/place.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
 
@@ -41,6 +42,15 @@ bool parent_came_to(const SharedArea<Flags>& flags, int step) {
 bool child_came_to(const SharedArea<Flags>& flags, int step) {
   return eventually([&] { return flags->child.load() >= step; });
 }
+
+/// A program that a member starts, and that becomes a member itself. args: place, area
+const RegisterChild kStarted("fork: started", [](std::vector<std::string> args) {
+  const auto flags = SharedArea<Flags>::from_token(args.at(1));
+  Numbers d = Numbers::attach("name", {.directory = args.at(0)});
+  d.fetch_add(1, 1);
+  flags->child = 1;
+  return eventually([&] { return flags->parent.load() != 0; }) ? 0 : 1;
+});
 
 /// Asks a process that has nothing to do with either of them. args: name
 const RegisterChild kExists("fork: exists", [](std::vector<std::string> args) { return exists(args.at(0)) ? 1 : 0; });
@@ -272,6 +282,22 @@ TEST_CASE("a child forked inside a callback neither writes nor unlocks for its p
   REQUIRE(d.at(1) == 11);
   REQUIRE(d.fetch_add(1, 1) == 11);
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a program that a member starts is one member, and takes the dictionary along when it leaves last") {
+  const Place place;
+  const SharedArea<Flags> flags;
+  Numbers d = Numbers::create("name", {.heap_size = 1 << 20, .directory = place.path()});
+  d.insert(1, 10);
+  Child started = Child::start("fork: started", {place.path().string(), flags.token()});
+  REQUIRE(child_came_to(flags, 1));
+  // Between fork and exec it was a child with an inherited handle; of that nothing may be left.
+  REQUIRE(d.at(1) == 11);
+  SHARED_DICT_REQUIRE_SOUND(d);
+  d.close();
+  flags->parent = 1;
+  REQUIRE(started.wait() == 0);
+  REQUIRE(std::filesystem::is_empty(place.path()));
 }
 
 TEST_CASE("a program that a member starts does not keep the dictionary in existence") {

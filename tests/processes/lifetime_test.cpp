@@ -206,6 +206,25 @@ TEST_CASE("processes that hold a removed dictionary still see each other's death
   REQUIRE(shared_dict::remove("name", place.path()));
 }
 
+TEST_CASE("what the killed members of a removed dictionary leave goes with the next use of its name") {
+  Members members;
+  for (const char* const next_use : {"create", "open_or_create", "remove"}) {
+    INFO("then " << next_use);
+    members.start();
+    members.start();
+    REQUIRE(shared_dict::remove("name", members.place.path()));
+    members.kill_all();
+    REQUIRE_FALSE(members.there());
+    REQUIRE(list(members.place.path()).empty());
+    const std::string how = next_use;
+    const Options options = options_in(members.place.path().string());
+    if (how == "create") Numbers::create("name", options);
+    if (how == "open_or_create") Numbers::open_or_create("name", options);
+    if (how == "remove") REQUIRE_FALSE(shared_dict::remove("name", members.place.path()));
+    REQUIRE(std::filesystem::is_empty(members.place.path()));
+  }
+}
+
 TEST_CASE("another process finds typed items and is refused other types") {
   const Place place;
   auto d = SharedDict<Point, Person>::create("typed", options_in(place.path().string()));

@@ -92,6 +92,7 @@ TEST_CASE("a shard's lock, its read side and its write side are on cache lines o
   REQUIRE(offsetof(Shard, change_sequence) == 12);
   REQUIRE(offsetof(Shard, change_waiters) == 16);
   REQUIRE(offsetof(Shard, lock_waits) == 24);
+  REQUIRE(offsetof(Shard, pending) == 32);
   REQUIRE(offsetof(Shard, epoch) == 64);
   REQUIRE(offsetof(Shard, table) == 72);
   REQUIRE(offsetof(Shard, generation) == 80);

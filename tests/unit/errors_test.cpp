@@ -1,12 +1,14 @@
 // Refusals: each errc where it is promised, with a message that helps, at the exact limit, and with nothing changed.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -132,6 +134,32 @@ TEST_CASE("attach reads only directory and lock_timeout") {
   for (std::uint64_t i = 0; i < 5; ++i) REQUIRE(other.insert(i, i));
   REQUIRE(mode_of(name.directory()) == 0700);
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("the shortest and the longest lock_timeout are what they say") {
+  for (const auto timeout : {0ms, std::chrono::milliseconds(std::chrono::hours(24 * 365 * 100)), std::chrono::milliseconds::max()}) {
+    INFO(timeout.count() << " ms");
+    const UniqueName name;
+    Numbers d = Numbers::create(name.str(), {.heap_size = kMiB, .lock_timeout = timeout});
+    Numbers other = Numbers::attach(name.str(), {.lock_timeout = timeout});
+    REQUIRE(d.insert(1, 1));
+    // Somebody else holds the lock for a moment: only who has time gets it.
+    std::atomic<bool> inside{false};
+    std::atomic<bool> tried{false};
+    std::thread holder([&] {
+      d.modify(1, [&](std::uint64_t& value) {
+        inside = true;
+        eventually([&] { return tried.load(); }, 50ms);
+        ++value;
+      });
+    });
+    while (!inside.load()) std::this_thread::yield();
+    const auto code = error_of([&] { other.fetch_add(1, 1); });
+    tried = true;
+    holder.join();
+    REQUIRE((timeout == 0ms ? code == errc::lock_timeout : !code));
+    SHARED_DICT_REQUIRE_SOUND(d);
+  }
 }
 
 TEST_CASE("max_items is exact, and counts what is stored now") {

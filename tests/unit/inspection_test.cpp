@@ -185,7 +185,8 @@ TEST_CASE("processes, recoveries and waits are counted") {
     d.segment().shard(0).lock.store(d.attachment->self().bits());
     return 0;  // leaves the lock taken, without leaving the dictionary
   }));
-  const LockedShard shard(d.writer(), 0);
+  const Writer writer = d.writer();
+  const LockedShard shard(writer, 0);
   const Stats stats = collect_stats(*d.attachment);
   REQUIRE(stats.processes == 1);
   REQUIRE(stats.recoveries == 1);

@@ -120,7 +120,8 @@ TEST_CASE("a value of at most eight bytes is replaced where it lies") {
     const std::string a(size, 'a');
     const std::string b(size, 'b');
     d.put("key", a);
-    LockedShard shard(d.writer(), 0);
+    const Writer writer = d.writer();
+    LockedShard shard(writer, 0);
     const auto found = shard.find(d.key("key"));
     REQUIRE(found.found);
     const std::uint64_t epoch = shard.fields().epoch.load();
@@ -135,7 +136,8 @@ TEST_CASE("a value of at most eight bytes is replaced where it lies") {
 TEST_CASE("a longer value gets a block of its own, and the version steps before the old one is used again") {
   const Dictionary d({.heap_size = kOneShard});
   d.put("key", "12345678");
-  LockedShard shard(d.writer(), 0);
+  const Writer writer = d.writer();
+  LockedShard shard(writer, 0);
   const auto found = shard.find(d.key("key"));
   const std::string other = "87654321";
   shard.replace(found, d.key("key"), Dictionary::bytes(other));

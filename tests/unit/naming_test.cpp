@@ -211,6 +211,10 @@ TEST_CASE("Options::directory and SHARED_DICT_DIR choose the place, the option b
   REQUIRE_FALSE(exists("name"));
   REQUIRE(exists("name", by_option.path()));
   REQUIRE(shared_dict::remove("name", by_option.path()));
+  REQUIRE_FALSE(fs::exists(by_variable.of("name")));
+  REQUIRE_FALSE(fs::exists(by_option.of("name")));
+  first.close();
+  second.close();
   REQUIRE(fs::is_empty(by_variable.path()));
   REQUIRE(fs::is_empty(by_option.path()));
 }
@@ -243,6 +247,29 @@ TEST_CASE("one dictionary reached by two spellings of its place is one, and stay
   // Another process has to find the first handle's lock held: only it can tell, a process never sees its own locks.
   REQUIRE(Child::start("naming: exists", {"name", (place.path() / "real").string()}).wait() == 1);
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a place given by a relative path stays the same place when the process changes its directory") {
+  const Place place;
+  fs::create_directory(place.path() / "elsewhere");
+  struct Back {
+    fs::path path = fs::current_path();
+    ~Back() { fs::current_path(path); }
+  } const back;
+  fs::current_path(place.path());
+  {
+    const Environment environment("SHARED_DICT_DIR", ".");
+    Numbers by_option = Numbers::create("one", {.heap_size = 1 << 20, .directory = "."});
+    Numbers by_variable = Numbers::create("two", {.heap_size = 1 << 20});
+    fs::current_path(place.path() / "elsewhere");
+    by_option.insert(1, 1);
+    by_variable.insert(1, 1);
+    REQUIRE(Child::start("naming: exists", {"one", place.path().string()}).wait() == 1);
+    SHARED_DICT_REQUIRE_SOUND(by_option);
+    SHARED_DICT_REQUIRE_SOUND(by_variable);
+  }
+  REQUIRE_FALSE(fs::exists(place.of("one")));
+  REQUIRE_FALSE(fs::exists(place.of("two")));
 }
 
 TEST_CASE("files of other makes in the place are not listed") {

@@ -1,6 +1,7 @@
 // A name becomes part of a path that every user of the machine may write to: nothing but plain names may get through, and the files
 // must be where the documentation says.
 
+#include <cstdint>
 #include <string>
 
 #include <shared_dict/detail/mechanisms/place.hpp>
@@ -49,8 +50,23 @@ TEST_CASE("a dictionary's files lie in one directory of its name") {
   REQUIRE(place.directory() == "/somewhere/shared_dict.name");
   REQUIRE(place.segment() == "/somewhere/shared_dict.name/segment");
   REQUIRE(place.guard() == "/somewhere/shared_dict.name/guard.lock");
-  REQUIRE(place.process_lock(0) == "/somewhere/shared_dict.name/process.0.lock");
-  REQUIRE(place.process_lock(999) == "/somewhere/shared_dict.name/process.999.lock");
+  REQUIRE(place.process_lock(0x1f, 0) == "/somewhere/shared_dict.name/process.000000000000001f.0.lock");
+  REQUIRE(place.process_lock(~std::uint64_t{0}, 999) ==
+          "/somewhere/shared_dict.name/process.ffffffffffffffff.999.lock");
+  for (const std::uint32_t record : {0U, 999U}) {
+    REQUIRE(detail::Place::is_process_lock(place.process_lock(7, record).filename().string()));
+  }
+  for (const char* const other : {"segment", "guard.lock", "process.", "precious.lock"}) {
+    REQUIRE_FALSE(detail::Place::is_process_lock(other));
+  }
+}
+
+TEST_CASE("a dictionary that is removed in use moves to where no name leads") {
+  const detail::Place place("/somewhere", "name");
+  const detail::Place removed = place.removed(0x1f);
+  REQUIRE(removed.directory() == "/somewhere/.shared_dict.name.000000000000001f");
+  REQUIRE(removed.directory().filename().string().starts_with(place.removed_prefix()));
+  REQUIRE_FALSE(place.directory().filename().string().starts_with(place.removed_prefix()));
 }
 
 TEST_CASE("without a directory it is the platform's place") {

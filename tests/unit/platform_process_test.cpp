@@ -1,5 +1,7 @@
 // Whether a process is gone may only be answered with yes when that is certain: a wrong yes robs a live process of its locks.
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -7,6 +9,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -127,20 +130,71 @@ TEST_CASE("it is never certain that a process itself, one of another namespace o
   REQUIRE_FALSE(certainly_gone(unknown_start, self));
 }
 
-TEST_CASE("a process that ended and wasn't waited for isn't certainly gone") {
-  // Its pid can't be another's yet; saying "gone" later is always right.
-  Forked child([](auto) { return 0; });
+TEST_CASE("a process of which only the exit status is left is gone") {
+#if defined(__linux__)
+  const SharedArea<std::atomic<unsigned>> go;
+  Forked child([&](auto) { return eventually([&] { return go->load() != 0; }) ? 0 : 1; });
   ProcessIdentity zombie = current_process();
   zombie.pid = static_cast<std::uint32_t>(child.pid());
   zombie.start_time = start_time_of(zombie.pid);
+  REQUIRE_FALSE(certainly_gone(zombie, current_process()));
+  go->store(1);
   REQUIRE(eventually([&] {
     siginfo_t info{};
     return ::waitid(P_PID, zombie.pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
   }));
-  REQUIRE_FALSE(certainly_gone(zombie, current_process()));
-  child.wait();
   REQUIRE(certainly_gone(zombie, current_process()));
+  SHARED_DICT_REQUIRE_ENDED_WELL(child.wait());
+  REQUIRE(certainly_gone(zombie, current_process()));
+#endif
 }
+
+#if defined(__linux__)
+
+// /proc can't be read then (nor with hidepid=2), which says nothing about the other process.
+TEST_CASE("a process that has no descriptor left takes nobody for dead", "[!shouldfail]") {
+  Forked other([](auto) {
+    for (;;) ::pause();
+    return 0;
+  });
+  ProcessIdentity alive = current_process();
+  alive.pid = static_cast<std::uint32_t>(other.pid());
+  alive.start_time = start_time_of(alive.pid);
+  REQUIRE(alive.start_time != 0);
+  SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto) {
+    const ProcessIdentity self = current_process();
+    const rlimit none{0, 0};
+    if (::setrlimit(RLIMIT_NOFILE, &none) != 0) return 1;
+    return certainly_gone(alive, self) ? 2 : 0;
+  }));
+}
+
+// Its first thread is shown as a zombie as long as others run.
+TEST_CASE("a process whose first thread has ended lives on", "[!shouldfail]") {
+  const SharedArea<std::atomic<unsigned>> go;
+  Forked other([&](auto) {
+    std::thread([&] {
+      for (;;) ::pause();
+    }).detach();
+    static_cast<void>(eventually([&] { return go->load() != 0; }));
+    ::syscall(SYS_exit, 0);  // ends this thread alone
+    return 0;
+  });
+  ProcessIdentity alive = current_process();
+  alive.pid = static_cast<std::uint32_t>(other.pid());
+  alive.start_time = start_time_of(alive.pid);
+  REQUIRE(alive.start_time != 0);
+  go->store(1);
+  REQUIRE(eventually([&] {
+    std::ifstream stat("/proc/" + std::to_string(other.pid()) + "/stat");
+    std::string text;
+    std::getline(stat, text);
+    return text.find(") Z ") != std::string::npos;
+  }));
+  REQUIRE_FALSE(certainly_gone(alive, current_process()));
+}
+
+#endif
 
 TEST_CASE("fork handlers run in the parent and in the child") {
   static int prepared = 0;

@@ -170,7 +170,8 @@ TEST_CASE("runs and blocks that a dead owner took and never used are given back"
   for (int i = 0; i < 100; ++i) dictionary.put("key" + std::to_string(i), "value");
   const std::uint64_t before = pages_in_use(dictionary);
   for (std::uint32_t i = 0; i < dictionary.segment().identity().shard_count; ++i) {
-    Heap heap(dictionary.writer(), i);
+    const Writer writer = dictionary.writer();
+    Heap heap(writer, i);
     heap.take_run(PageKind::table, 3);
     heap.take_run(PageKind::large, 5);
     heap.allocate(100);
@@ -190,7 +191,8 @@ TEST_CASE("a table that its owner died before giving back is given back") {
   const TableWord old(shard.table.load());
   const std::uint64_t before = pages_in_use(dictionary);
   // As rebuild_table up to the table word: the new table stands, the old one isn't given back, the epoch not stepped.
-  Heap heap(dictionary.writer(), 0);
+  const Writer writer = dictionary.writer();
+  Heap heap(writer, 0);
   const std::uint32_t page = heap.take_run(PageKind::table, 1);
   const TableWord made(dictionary.segment().page_offset(page), old.log2_buckets());
   SlotTable next(dictionary.segment().buckets(made), made.buckets());
@@ -213,7 +215,8 @@ TEST_CASE("a death right after the slot word was stored counts as done") {
   contents.erase("key7");
   for (const std::string key : {"new", "key9"}) {
     const KeyBytes wanted = dictionary.key(key);
-    Heap heap(dictionary.writer(), hash_shard(wanted.hash, dictionary.segment().identity().shard_count));
+    const Writer writer = dictionary.writer();
+    Heap heap(writer, hash_shard(wanted.hash, dictionary.segment().identity().shard_count));
     const std::uint64_t offset = heap.allocate(200);
     write_entry(dictionary.segment(), offset, wanted.bytes, Dictionary::bytes("from a dead one"));
     if (key == "new") dictionary.put(key, "x");

@@ -144,6 +144,7 @@ struct Shard {
   std::byte pad2[16];
 
   std::uint32_t partial[kMaxClasses];  // derived: first span with a free block of each size class, page + 1
+  std::uint64_t spare[kMaxClasses];    // derived: the block that was replaced last, for the next replacement; 0: none
 };
 
 // Seven slots behind the version that a reader compares; one cache line.
@@ -171,7 +172,7 @@ static_assert(offsetof(Header, pool) == 3264, "begins a cache line of its own");
 static_assert(sizeof(Header) == kHeaderBytes, "one page");
 static_assert(sizeof(ProcessRecord) == 128, "two cache lines: records of different processes don't share one");
 static_assert(offsetof(Shard, epoch) == 64 && offsetof(Shard, items) == 128, "lock, read side and write side on three lines");
-static_assert(sizeof(Shard) == 576 && sizeof(Shard) % kCacheLine == 0, "shards don't share cache lines");
+static_assert(sizeof(Shard) == 1344 && sizeof(Shard) % kCacheLine == 0, "shards don't share cache lines");
 static_assert(sizeof(Bucket) == kCacheLine, "a probe touches one cache line");
 static_assert(sizeof(Page) == 32, "two to a cache line");
 static_assert(sizeof(Pool) == 296, "layout of record");

@@ -79,7 +79,7 @@ inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size
 }
 
 // Copies `size` bytes into the segment and fills the last word with zeros.
-inline void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {
+SHARED_DICT_HOT void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {
   std::size_t at = 0;
   for (; at + 4 * kWord <= size; at += 4 * kWord) {
     std::uint64_t words[4];
@@ -98,7 +98,7 @@ inline void write_racing(std::byte* shared, const std::byte* from, std::size_t s
 }
 
 // Whether `size` bytes in the segment, zeros behind them, are the private ones.
-inline bool equal_racing(const std::byte* shared, const std::byte* bytes, std::size_t size) noexcept {
+SHARED_DICT_HOT bool equal_racing(const std::byte* shared, const std::byte* bytes, std::size_t size) noexcept {
   const std::size_t tail = size % kWord;
   const std::size_t whole = size - tail;
   for (std::size_t at = 0; at < whole; at += kWord) {

@@ -2,11 +2,16 @@
 // shard's lock held; the pool's is only taken when a span begins or ends. Taking and freeing a block are O(1).
 //
 // All of this is derived: a block is in use if, and only if, a slot refers to it. A death anywhere in here leaves lists that the
-// shard's repair throws away (rebuild_heap in repair.hpp).
+// shard's repair throws away (repair.hpp).
+//
+// Replacing a value takes a block and frees one of mostly the same size. So the block that was replaced last is kept aside, one for
+// each class, and is the next replacement's new block: no list changes. A spare block counts as live in its span. The last erase
+// of a shard, and a heap that is full, give the spares back.
 #pragma once
 
 #include <cstdint>
 #include <exception>
+#include <utility>
 
 #include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/mechanisms/page_pool.hpp>
@@ -50,6 +55,32 @@ class Heap {
     return begin + std::uint64_t{block} * shape.block_bytes;
   }
 
+  // For an entry that takes another's place.
+  std::uint64_t allocate_replacement(std::uint64_t size) {
+    if (size > segment_.classes().largest_block()) return allocate_large(size);
+    std::uint64_t& spare = shard_.spare[class_of(size)];
+    if (spare == 0) return allocate(size);
+    const std::uint64_t offset = spare;
+    check(offset % kWord == 0 && segment_.holds(offset, size), "a spare block lies outside the segment");
+    spare = 0;
+    return offset;
+  }
+
+  // As `free`, of the entry that was replaced.
+  void free_replaced(std::uint64_t offset, std::uint64_t size) noexcept {
+    if (size > segment_.classes().largest_block()) return free(offset, size);
+    std::uint64_t& spare = shard_.spare[class_of(size)];
+    if (spare != 0) return free(offset, size);
+    spare = offset;
+    prefetch_rest(offset, size);
+  }
+
+  void free_spares() noexcept {
+    for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) {
+      if (const std::uint64_t spare = std::exchange(shard_.spare[c], 0); spare != 0) free(spare, class_bytes(c));
+    }
+  }
+
   // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Never fails: what the pool
   // doesn't take back now stays with the shard, and its next repair finds it.
   void free(std::uint64_t offset, std::uint64_t size) noexcept {
@@ -89,6 +120,7 @@ class Heap {
 
   void forget_all() noexcept {
     for (std::uint32_t& link : shard_.partial) link = 0;
+    for (std::uint64_t& spare : shard_.spare) spare = 0;
   }
 
   // `used(block)` says which blocks of the span live; there is at least one. The caller has stepped the epoch and fenced.
@@ -113,6 +145,12 @@ class Heap {
   }
 
  private:
+  // Of the next block to be handed out: its first line is here, the others will be when they are written.
+  void prefetch_rest(std::uint64_t offset, std::uint64_t size) const noexcept {
+    if (size > kCacheLine) prefetch_to_write(segment_.at(offset + kCacheLine));
+    if (size > 2 * kCacheLine) prefetch_to_write(segment_.at(offset + 2 * kCacheLine));
+  }
+
   static bool full(const Page& span, const SizeClass& shape) noexcept {
     return span.first_free == 0 && span.carved >= shape.span_blocks;
   }
@@ -139,6 +177,8 @@ class Heap {
       return size_class;
     } catch (const Error& error) {
       if (error.code() != errc::heap_full) throw;
+      free_spares();
+      if (shard_.partial[size_class] != 0) return size_class;
       for (std::uint32_t larger = size_class + 1; larger < segment_.classes().count(); ++larger) {
         if (shard_.partial[larger] != 0) return larger;
       }
@@ -173,9 +213,7 @@ class Heap {
     release_fence();
     store_word(segment_.at(offset), span.first_free);
     span.first_free = static_cast<std::uint32_t>(block) + 1;
-    // The next block to be handed out: its first line is here, the others will be when they are written.
-    if (shape.block_bytes > kCacheLine) prefetch_to_write(segment_.at(offset + kCacheLine));
-    if (shape.block_bytes > 2 * kCacheLine) prefetch_to_write(segment_.at(offset + 2 * kCacheLine));
+    prefetch_rest(offset, shape.block_bytes);
     --span.live;
     if (span.live == 0) {
       PagePool pool(writer_);  // if it can't be had, the empty span stays: unlisted only if it was full, found by the repair

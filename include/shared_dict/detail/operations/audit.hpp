@@ -42,7 +42,7 @@ class Audit {
  private:
   struct Run {
     PageWord word;
-    std::vector<std::uint64_t> blocks;  // offsets of entries
+    std::vector<std::uint64_t> blocks;  // offsets of entries and of spares
     bool table = false;                 // a shard's current table
     bool listed = false;                // a partial span in its shard's list
   };
@@ -105,7 +105,10 @@ class Audit {
     if (fields.tombstones.load(std::memory_order_relaxed) != tombstones) note(in_shard(index) + "its count of tombstones is wrong");
     if (fields.stored_bytes.load(std::memory_order_relaxed) != bytes) note(in_shard(index) + "its count of bytes is wrong");
     if (fields.dirty.load(std::memory_order_relaxed) != 0) note(in_shard(index) + "it waits to be repaired");  // relaxed
-    for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) check_list(index, fields, c);
+    for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) {
+      check_list(index, fields, c);
+      check_spare(index, fields, c);
+    }
   }
 
   // The bytes of its key and value.
@@ -140,6 +143,16 @@ class Audit {
       note(where + "it is larger than its block");
     }
     return stored;
+  }
+
+  void check_spare(std::uint32_t index, const Shard& fields, std::uint32_t size_class) {
+    const std::uint64_t spare = fields.spare[size_class];
+    if (spare == 0) return;
+    Run* const run = segment_.holds(spare, kWord) ? run_of(spare) : nullptr;
+    if (run == nullptr || run->word.kind() != PageKind::span || run->word.shard() != index || run->word.size_class() < size_class) {
+      return note(in_shard(index) + "a spare block lies in pages of another use");
+    }
+    run->blocks.push_back(spare);
   }
 
   void check_list(std::uint32_t index, const Shard& fields, std::uint32_t size_class) {

@@ -83,7 +83,8 @@ class LockedShard {
       found = find(key);
     }
     if (!found.free_slot) fail(errc::heap_full, writer_.attachment.name(), "its table is full and can't grow");
-    const std::uint64_t offset = make_entry(key, value);
+    const std::uint64_t offset = heap_.allocate(entry_bytes(segment_, EntrySizes(key.bytes.size(), value.size())));
+    write_entry(segment_, offset, key.bytes, value);
     // relaxed, before the slot word: a scan that meets the entry sees that something was added.
     shard_.insertions.store(get(shard_.insertions) + 1, std::memory_order_relaxed);
     SlotTable slots = table();
@@ -101,12 +102,13 @@ class LockedShard {
           .store(load_tail_or_word(value), std::memory_order_release);
       return;
     }
-    const std::uint64_t offset = make_entry(key, value);
+    const std::uint64_t offset = heap_.allocate_replacement(entry_bytes(segment_, EntrySizes(key.bytes.size(), value.size())));
+    write_entry(segment_, offset, key.bytes, value);
     SlotTable slots = table();
     slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
     slots.step_version(found.at);
     set(shard_.stored_bytes, get(shard_.stored_bytes) + value.size() - found.entry.sizes.value());
-    heap_.free(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+    heap_.free_replaced(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
   }
 
   void erase(const SlotTable::Found& found) {
@@ -126,6 +128,7 @@ class LockedShard {
     set(shard_.items, get(shard_.items) - 1);
     set(shard_.stored_bytes, get(shard_.stored_bytes) - found.entry.sizes.key() - found.entry.sizes.value());
     heap_.free(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+    if (items() == 0) heap_.free_spares();
   }
 
   // The next entry from the shard's hint on, or nothing; for extract_any.
@@ -183,12 +186,6 @@ class LockedShard {
     if (!read_entry(segment_, slots.word(at).offset(), found.entry)) damaged("a slot refers to something that is no entry");
     found.found = true;
     found.at = at;
-  }
-
-  std::uint64_t make_entry(const KeyBytes& key, Bytes value) {
-    const std::uint64_t offset = heap_.allocate(entry_bytes(segment_, EntrySizes(key.bytes.size(), value.size())));
-    write_entry(segment_, offset, key.bytes, value);
-    return offset;
   }
 
   bool needs_room() const noexcept { return (get(shard_.items) + get(shard_.tombstones) + 1) * 5 > slot_count() * 4; }
