@@ -85,14 +85,14 @@ inline Data make_data(std::size_t items, std::size_t value_size) {
   return data;
 }
 
-// What one worker asks for, in its own random order. The keys are copied in that order: reaching them costs little, so that
-// the time is the container's.
+// What one worker asks for, in its own random order. The keys are copied in that order: reaching them costs little,
+// so that the time is the container's.
 struct Operations {
   std::vector<std::string> keys, missing;
   std::vector<std::uint64_t> numbers;
   std::vector<const std::string*> values;
-  std::vector<std::uint8_t> writes;            // for the mixed rows: 5 in 100
-  std::vector<std::uint64_t> letters_before;   // sum of the first letters of all operations before this one
+  std::vector<std::uint8_t> writes;           // for the mixed rows: 5 in 100
+  std::vector<std::uint64_t> letters_before;  // sum of the first letters of all operations before this one
 };
 
 inline Operations make_operations(const Data& data, std::size_t worker) {
@@ -169,8 +169,8 @@ Sample measure(double seconds, std::size_t n, Op op) {
   return sample;
 }
 
-// In the order of the data, which is not the order of the operations: otherwise these would walk through the private map's
-// nodes as they lie in memory.
+// In the order of the data, which is not the order of the operations: otherwise these would walk through the private
+// map's nodes as they lie in memory.
 template <class Map>
 void insert_all(Map& map, const Data& data, Sample& sample) {
   const auto start = Clock::now();
@@ -298,7 +298,8 @@ inline void run_worker(std::size_t worker, int socket, Barrier& barrier, const D
       const auto make_new = [&] { return SharedStrings::create(name + ".new", options); };
       sample = run_strings(command, strings, make_new, data, ops);
     } else {
-      sample = run_strings(command, private_strings, [] { return PrivateStrings(); }, data, ops);
+      sample = run_strings(
+          command, private_strings, [] { return PrivateStrings(); }, data, ops);
     }
     sample.waited = seconds_waited() - waited_before;
     send(socket, sample);

@@ -1,8 +1,8 @@
 // What does growing cost, and does the capacity formula hold?
 //
-// First a dictionary with default options grows from nothing: total time of the inserts, the slowest one, and the memory
-// that each item takes. Then dictionaries of exactly heap_size = items * (key bytes + value bytes) * 2 are filled and
-// overwritten three times in random order, which must succeed.
+// First a dictionary with default options grows from nothing: total time of the inserts, the slowest one, and the
+// memory that each item takes. Then dictionaries of exactly heap_size = items * (key bytes + value bytes) * 2 are
+// filled and overwritten three times in random order, which must succeed.
 #include "support.hpp"
 
 #include <shared_dict/shared_dict.hpp>
@@ -95,17 +95,21 @@ Growth grow(std::size_t items, MakeMap make_map, AfterFill after_fill) {
 }
 
 void print(const std::string& what, std::size_t items, const Growth& g) {
-  std::cout << std::setw(12) << items << "  " << std::left << std::setw(22) << what << std::right << std::setprecision(2)
-            << std::setw(8) << g.seconds << std::setprecision(0) << std::setw(10) << g.seconds * 1e9 / static_cast<double>(items)
-            << std::setprecision(1) << std::setw(13) << g.p999_us << std::setw(14) << g.slowest_us;
+  std::cout << std::setw(12) << items << "  " << std::left << std::setw(22) << what << std::right
+            << std::setprecision(2) << std::setw(8) << g.seconds << std::setprecision(0) << std::setw(10)
+            << g.seconds * 1e9 / static_cast<double>(items) << std::setprecision(1) << std::setw(13) << g.p999_us
+            << std::setw(14) << g.slowest_us;
 }
 
 void growth_table(const Settings& settings) {
   std::cout << "default dictionary, 8-byte keys and values, inserted one by one into nothing\n"
-               "       items  container              seconds  ns/item  p99.9 in us  slowest in us  bytes/item committed, on disk\n";
+               "       items  container              seconds  ns/item  p99.9 in us  slowest in us  bytes/item "
+               "committed, on disk\n";
   const shared_dict::Options options{.directory = settings.directory};
   for (const std::size_t items : {settings.items / 10, settings.items}) {
-    print("private unordered_map", items, grow(items, [] { return PrivateNumbers(); }, [](const PrivateNumbers&) {}));
+    print("private unordered_map", items,
+          grow(
+              items, [] { return PrivateNumbers(); }, [](const PrivateNumbers&) {}));
     std::cout << '\n';
 
     const std::string name = unique_name("numbers");
@@ -116,10 +120,12 @@ void growth_table(const Settings& settings) {
         [&](const Numbers& dict) {
           committed = static_cast<double>(dict.stats().heap_committed) / static_cast<double>(items);
           on_disk = static_cast<double>(file_bytes(settings, name)) / static_cast<double>(items);
-          if (dict.size() != items) throw std::runtime_error("the dictionary has " + std::to_string(dict.size()) + " items");
+          if (dict.size() != items)
+            throw std::runtime_error("the dictionary has " + std::to_string(dict.size()) + " items");
           std::int64_t value = 0;
           for (std::size_t i = 0; i < items; i += 997) {
-            if (!dict.try_get(key_of(i), value) || value != static_cast<std::int64_t>(i)) throw std::runtime_error("wrong value");
+            if (!dict.try_get(key_of(i), value) || value != static_cast<std::int64_t>(i))
+              throw std::runtime_error("wrong value");
           }
         });
     print("SharedDict", items, shared);
@@ -143,8 +149,9 @@ std::string key_text(std::size_t index, std::size_t size) {
 // Throws what the dictionary throws.
 void fill_and_overwrite(const Settings& settings, const Shape& shape, std::size_t& committed, std::string& step) {
   step = "create";
-  auto dict = Strings::create(unique_name("strings"), {.heap_size = shape.items * (shape.key_size + shape.value_size) * 2,
-                                                       .directory = settings.directory});
+  auto dict = Strings::create(
+      unique_name("strings"),
+      {.heap_size = shape.items * (shape.key_size + shape.value_size) * 2, .directory = settings.directory});
   std::vector<std::size_t> order(shape.items);
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::mt19937_64 random(1);
@@ -180,8 +187,8 @@ bool capacity_table(const Settings& settings) {
     }
     all_good = all_good && result == "ok";
     std::cout << std::setw(10) << shape.items << std::setw(9) << shape.key_size << std::setw(9) << shape.value_size
-              << std::setw(12) << shape.items * (shape.key_size + shape.value_size) * 2 << std::setw(12) << committed << "  "
-              << result << std::endl;
+              << std::setw(12) << shape.items * (shape.key_size + shape.value_size) * 2 << std::setw(12) << committed
+              << "  " << result << std::endl;
   }
   return all_good;
 }
@@ -204,10 +211,14 @@ bool parse_arguments(int argc, char** argv, Settings& settings) {
       return argv[++i];
     };
     if (arg == "--help" || arg == "-h") return false;
-    if (arg == "--items") settings.items = parse<std::size_t>(arg, value(), 10'000, 1'000'000'000);
-    else if (arg == "--directory") settings.directory = value();
-    else if (arg == "--quick") settings.items = 100'000;
-    else throw std::invalid_argument("unknown option '" + std::string(arg) + "'");
+    if (arg == "--items")
+      settings.items = parse<std::size_t>(arg, value(), 10'000, 1'000'000'000);
+    else if (arg == "--directory")
+      settings.directory = value();
+    else if (arg == "--quick")
+      settings.items = 100'000;
+    else
+      throw std::invalid_argument("unknown option '" + std::string(arg) + "'");
   }
   return true;
 }

@@ -5,6 +5,7 @@
 #include <exception>
 #include <iostream>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <variant>
@@ -59,8 +60,10 @@ void show_settings(const std::string& name) {
   auto other = Settings::attach(name);
   d["year"] = Value(std::int64_t{1852});
   std::cout << "the second handle reads year = " << to_text(other.at("year")) << '\n';
+  if (other.at("year") != Value(std::int64_t{1852})) throw std::logic_error("the second handle missed the update");
   other.erase("ratio");
-  std::cout << "after it erased ratio, the first one " << (d.contains("ratio") ? "still has" : "no longer has") << " it\n";
+  std::cout << "after it erased ratio, the first one " << (d.contains("ratio") ? "still has" : "no longer has")
+            << " it\n";
 }
 
 void show_nested(const std::string& name) {
@@ -81,7 +84,9 @@ int main() {
     show_settings(name);
     show_nested(name + ".nested");
     // Both are gone now: the last handle of the last process removed them (Lifetime::attached).
-    std::cout << "left behind: " << (shared_dict::exists(name) ? "something" : "nothing") << '\n';
+    const bool left = shared_dict::exists(name) || shared_dict::exists(name + ".nested");
+    std::cout << "left behind: " << (left ? "something" : "nothing") << '\n';
+    return left ? 1 : 0;
   } catch (const std::exception& e) {
     std::cerr << "quickstart: " << e.what() << '\n';
     return 1;

@@ -1,8 +1,8 @@
 // Counts the words of many files with many processes into one dictionary, one fetch_add per word.
 //
-// The processes share two dictionaries and nothing else: the counts, and a small one from which each takes the next file
-// and in which each says what it does. A worker that dies can't lock either; the parent sees it in waitpid and says which
-// file is incomplete.
+// The processes share two dictionaries and nothing else: the counts, and a small one from which each takes the next
+// file and in which each says what it does. A worker that dies can't lock either; the parent sees it in waitpid and
+// says which file is incomplete.
 #include <shared_dict/shared_dict.hpp>
 
 #include <algorithm>
@@ -71,8 +71,8 @@ std::size_t parse_number(std::string_view option, std::string_view text, std::si
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size() || number < low || number > high) {
-    throw UsageError(std::string(option) + " takes a number from " + std::to_string(low) + " to " + std::to_string(high) +
-                     ", not '" + std::string(text) + "'");
+    throw UsageError(std::string(option) + " takes a number from " + std::to_string(low) + " to " +
+                     std::to_string(high) + ", not '" + std::string(text) + "'");
   }
   return number;
 }
@@ -86,13 +86,20 @@ Arguments parse_arguments(int argc, char** argv) {
       if (i + 1 == argc) throw UsageError(std::string(arg) + " needs a number");
       return argv[++i];
     };
-    if (!options || arg.empty() || arg[0] != '-') result.inputs.emplace_back(arg);
-    else if (arg == "--") options = false;
-    else if (arg == "--help" || arg == "-h") result.help = true;
-    else if (arg == "--check") result.check = true;
-    else if (arg == "--processes") result.processes = parse_number(arg, value(), 1, kMaxProcesses);
-    else if (arg == "--top") result.top = parse_number(arg, value(), 0, 1'000'000);
-    else throw UsageError("unknown option '" + std::string(arg) + "'");
+    if (!options || arg.empty() || arg[0] != '-')
+      result.inputs.emplace_back(arg);
+    else if (arg == "--")
+      options = false;
+    else if (arg == "--help" || arg == "-h")
+      result.help = true;
+    else if (arg == "--check")
+      result.check = true;
+    else if (arg == "--processes")
+      result.processes = parse_number(arg, value(), 1, kMaxProcesses);
+    else if (arg == "--top")
+      result.top = parse_number(arg, value(), 0, 1'000'000);
+    else
+      throw UsageError("unknown option '" + std::string(arg) + "'");
   }
   if (result.inputs.empty() && !result.help) throw UsageError("no files given");
   return result;
@@ -208,7 +215,8 @@ Workers start_workers(std::size_t n, const std::vector<fs::path>& files, Counts&
       try {
         handle_interrupts(SIG_DFL);
         ::close(ends[0]);
-        count_files(i, files, counts, state);  // an inherited handle works in the child, which counts as a process of its own
+        // An inherited handle works in the child, which counts as a process of its own.
+        count_files(i, files, counts, state);
       } catch (const std::exception& e) {
         std::cerr << "word_count: worker " << i << ": " << e.what() << '\n';
         status = 1;
@@ -231,7 +239,8 @@ Workers start_workers(std::size_t n, const std::vector<fs::path>& files, Counts&
 }
 
 // Until all workers are gone, however they went. Returns false if one didn't finish.
-bool wait_for_workers(const Workers& workers, const std::vector<fs::path>& files, const Counts& counts, const Counts& state) {
+bool wait_for_workers(const Workers& workers, const std::vector<fs::path>& files, const Counts& counts,
+                      const Counts& state) {
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   pollfd poll{workers.alive, POLLIN, 0};
   while (::poll(&poll, 1, 200) <= 0) {
@@ -240,7 +249,8 @@ bool wait_for_workers(const Workers& workers, const std::vector<fs::path>& files
     }
     if (terminal) {
       std::cerr << '\r' << std::min<std::uint64_t>(state.get(kNextFile, 0), files.size()) << " of " << files.size()
-                << " files, " << state.get(kWordsSoFar, 0) << " words, " << counts.size() << " different   " << std::flush;
+                << " files, " << state.get(kWordsSoFar, 0) << " words, " << counts.size() << " different   "
+                << std::flush;
     }
   }
   ::close(workers.alive);
@@ -249,12 +259,15 @@ bool wait_for_workers(const Workers& workers, const std::vector<fs::path>& files
   bool all_finished = interrupted == 0;
   for (std::size_t i = 0; i < workers.pids.size(); ++i) {
     int status = 0;
-    while (::waitpid(workers.pids[i], &status, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(workers.pids[i], &status, 0) < 0 && errno == EINTR) {
+    }
     if (interrupted != 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) continue;
     all_finished = false;
     std::cerr << "word_count: worker " << i << " (process " << workers.pids[i] << ") ";
-    if (WIFSIGNALED(status)) std::cerr << "was killed by signal " << WTERMSIG(status);
-    else std::cerr << "failed with status " << WEXITSTATUS(status);
+    if (WIFSIGNALED(status))
+      std::cerr << "was killed by signal " << WTERMSIG(status);
+    else
+      std::cerr << "failed with status " << WEXITSTATUS(status);
     if (const auto index = state.get(file_of_worker(i)); index && *index < files.size()) {
       std::cerr << ": words of " << files[*index] << " are missing";
     }
@@ -276,7 +289,8 @@ void print_top(const Counts& counts, std::size_t top) {
   std::partial_sort(items.begin(), middle, items.end(), [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
   });
-  for (auto it = items.begin(); it != middle; ++it) std::cout << std::setw(12) << it->second << "  " << it->first << '\n';
+  for (auto it = items.begin(); it != middle; ++it)
+    std::cout << std::setw(12) << it->second << "  " << it->first << '\n';
 }
 
 // Counts again, alone, and compares both ways. True if nothing differs.
@@ -308,8 +322,10 @@ bool check_counts(const std::vector<fs::path>& files, const Counts& counts) {
     ++differences;
     std::cout << "check: size() is " << counts.size() << ", should be " << expected.size() << '\n';
   }
-  if (differences == 0) std::cout << "check: all " << expected.size() << " words equal\n";
-  else std::cout << "check: " << differences << " differences\n";
+  if (differences == 0)
+    std::cout << "check: all " << expected.size() << " words equal\n";
+  else
+    std::cout << "check: " << differences << " differences\n";
   return differences == 0;
 }
 

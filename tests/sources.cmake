@@ -43,7 +43,8 @@ set(SHARED_DICT_UNIT_TESTS
     support_test.cpp
     threads_test.cpp
     type_name_test.cpp
-    types_test.cpp)
+    types_test.cpp
+    watch_test.cpp)
 set(SHARED_DICT_MODEL_TESTS
     heap_capacity_test.cpp
     model_test.cpp)
@@ -54,10 +55,12 @@ set(SHARED_DICT_PROCESSES_TESTS
     lifecycle_storm_test.cpp
     lifetime_test.cpp
     linearizable_test.cpp
+    namespaces_test.cpp
     open_or_create_test.cpp
     queue_test.cpp
     stopped_writer_test.cpp
     torn_read_test.cpp)
 set(SHARED_DICT_CRASH_TESTS
+    exit_test.cpp
     kill_everyone_test.cpp
     kill_test.cpp)

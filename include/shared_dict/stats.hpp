@@ -17,7 +17,7 @@ struct Stats {
   double load_factor = 0;          ///< used_slots / slot_count
   std::size_t heap_size = 0;       ///< bytes: Options::heap_size of the creator
   std::size_t heap_committed = 0;  ///< bytes of memory that the whole segment occupies, tables and bookkeeping included
-  std::size_t heap_used = 0;       ///< bytes of keys and values, as they are stored; never more than heap_size
+  std::size_t heap_used = 0;       ///< bytes of keys and values, as they are stored; at most heap_size and what writes in flight add
   std::size_t processes = 0;       ///< attached processes, dead ones that nobody has noticed yet included
   std::size_t shards = 0;          ///< independent locks
   std::uint64_t recoveries = 0;    ///< dead processes that were cleaned up after, since creation

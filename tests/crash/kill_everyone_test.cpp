@@ -72,7 +72,8 @@ TEST_CASE("locks of several dead processes are all freed, in one after the other
     std::vector<Child> holders;
     // On keys of different shards as far as there are several; of two that want the same, one only waits for the other.
     for (int i = 0; i < 4; ++i) {
-      holders.push_back(Child::start("kill everyone: holder", {name.str(), flags.token(), std::to_string(round * 40 + i)}));
+      holders.push_back(
+          Child::start("kill everyone: holder", {name.str(), flags.token(), std::to_string(round * 40 + i)}));
     }
     REQUIRE(eventually([&] { return flags->inside.load() >= 1; }));
     REQUIRE(eventually([&] { return d.stats().processes >= 5; }));
@@ -122,9 +123,7 @@ TEST_CASE("survivors repair at the same time as each other and as the next ones 
   INFO("SHARED_DICT_SEED=" << test_seed());
   constexpr std::size_t kChurners = 6;
   std::vector<Child> churners;
-  const auto start = [&] {
-    return Child::start("kill everyone: churner", {name.str(), std::to_string(random())});
-  };
+  const auto start = [&] { return Child::start("kill everyone: churner", {name.str(), std::to_string(random())}); };
   for (std::size_t i = 0; i < kChurners; ++i) churners.push_back(start());
   for (int wave = 0; wave < 30; ++wave) {
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 15'000));

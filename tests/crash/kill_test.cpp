@@ -33,7 +33,9 @@ using Counters = SharedDict<std::uint32_t, std::uint64_t>;
 
 constexpr auto kRecoveryDeadline = 5s;
 
-std::string own_key(std::size_t worker, std::size_t key) { return "own " + std::to_string(worker) + "/" + std::to_string(key); }
+std::string own_key(std::size_t worker, std::size_t key) {
+  return "own " + std::to_string(worker) + "/" + std::to_string(key);
+}
 std::uint64_t pattern_key(std::size_t worker, std::size_t key) { return worker * 1000 + key; }
 std::size_t size_of(std::uint64_t version) { return version % 11 == 0 ? 3000 + version % 5000 : 32 + version % 200; }
 
@@ -75,17 +77,14 @@ class Worker {
     const auto counter = static_cast<std::uint32_t>(random_() % kCounters);
     journal_.begun[counter].fetch_add(1);
     switch (random_() % 3) {
-      case 0:
-        counters_.modify(counter, [](std::uint64_t& value) { ++value; });
-        break;
+      case 0: counters_.modify(counter, [](std::uint64_t& value) { ++value; }); break;
       case 1: {
         std::uint64_t expected = counters_.at(counter);
         while (!counters_.compare_exchange(counter, expected, expected + 1)) {
         }
         break;
       }
-      default:
-        counters_.fetch_add(counter, 1);
+      default: counters_.fetch_add(counter, 1);
     }
     journal_.acknowledged[counter].fetch_add(1);
   }
@@ -99,34 +98,23 @@ class Worker {
     const std::string name = own_key(self_, key);
     const std::uint64_t how = random_() % 7;
     std::uint64_t after = version;
-    if (how == 0 && before != 0) after = before;         // insert of a present key
-    if (how == 1 && before == 0) after = 0;              // assign of a missing one
-    if (how == 3 && before == 0) after = 0;              // modify of a missing one
-    if (how >= 5) after = 0;                             // erase, extract
+    if (how == 0 && before != 0) after = before;  // insert of a present key
+    if (how == 1 && before == 0) after = 0;       // assign of a missing one
+    if (how == 3 && before == 0) after = 0;       // modify of a missing one
+    if (how >= 5) after = 0;                      // erase, extract
     journal_.pending_state = after;
     journal_.pending_key = key + 1;
     bool as_told = true;
     switch (how) {
-      case 0:
-        as_told = dict_.insert(name, value_) == (before == 0);
-        break;
-      case 1:
-        as_told = dict_.assign(name, value_) == (before != 0);
-        break;
-      case 2:
-        as_told = dict_.insert_or_assign(name, value_) == (before == 0);
-        break;
-      case 3:
-        as_told = dict_.modify(name, [&](std::string& stored) { stored = value_; }) == (before != 0);
-        break;
+      case 0: as_told = dict_.insert(name, value_) == (before == 0); break;
+      case 1: as_told = dict_.assign(name, value_) == (before != 0); break;
+      case 2: as_told = dict_.insert_or_assign(name, value_) == (before == 0); break;
+      case 3: as_told = dict_.modify(name, [&](std::string& stored) { stored = value_; }) == (before != 0); break;
       case 4:
         as_told = dict_.modify_or_insert(name, "", [&](std::string& stored) { stored = value_; }) == (before == 0);
         break;
-      case 5:
-        as_told = dict_.erase(name) == (before != 0);
-        break;
-      default:
-        as_told = dict_.extract(name).has_value() == (before != 0);
+      case 5: as_told = dict_.erase(name) == (before != 0); break;
+      default: as_told = dict_.extract(name).has_value() == (before != 0);
     }
     journal_.state[key] = after;
     journal_.pending_key = 0;
@@ -309,7 +297,8 @@ TEST_CASE("a hundred kills in the middle of writes lose nothing that was acknowl
   arena.let_work(20);
   arena.finish();
   WARN("100 kills, " << inside << " inside a callback; slowest recovery " << slowest.count() << " us; "
-                     << arena.counters.stats().recoveries + arena.dict.stats().recoveries << " recoveries; of the writes in flight "
-                     << arena.done << " happened and " << arena.undone << " did not");
+                     << arena.counters.stats().recoveries + arena.dict.stats().recoveries
+                     << " recoveries; of the writes in flight " << arena.done << " happened and " << arena.undone
+                     << " did not");
   REQUIRE(inside >= 34);
 }

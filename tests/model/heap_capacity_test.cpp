@@ -96,7 +96,8 @@ void holds_its_items(const Sizes& sizes, MakeKey&& key, MakeValue&& value, Rando
     half.resize(half.size() / 2);
     for (const std::size_t i : half) REQUIRE(d.erase(key(i)));
     done = 0;
-    for (const std::size_t i : half) fits("insert of a half", done++, [&] { return d.insert(key(i), value(i, ++version[i])); });
+    for (const std::size_t i : half)
+      fits("insert of a half", done++, [&] { return d.insert(key(i), value(i, ++version[i])); });
     expect_all();
   }
 }
@@ -153,9 +154,9 @@ TEST_CASE("twice the bytes hold the items, as plain types, while they are replac
 
 TEST_CASE("twice the bytes hold very few and very small items") {
   Random random(test_seed());
-  for (const Sizes& sizes : {Sizes{1, 1, 1}, Sizes{1, 8, 8}, Sizes{1, 8, 1000}, Sizes{1, 8, 100'000}, Sizes{2, 8, 100'000},
-                             Sizes{3, 1, 0}, Sizes{200, 1, 1}, Sizes{60'000, 3, 1}, Sizes{2, 3000, 1}, Sizes{1, 1, 4096},
-                             Sizes{7, 4, 4092}, Sizes{2, 8, 1'000'000}}) {
+  for (const Sizes& sizes : {Sizes{1, 1, 1}, Sizes{1, 8, 8}, Sizes{1, 8, 1000}, Sizes{1, 8, 100'000},
+                             Sizes{2, 8, 100'000}, Sizes{3, 1, 0}, Sizes{200, 1, 1}, Sizes{60'000, 3, 1},
+                             Sizes{2, 3000, 1}, Sizes{1, 1, 4096}, Sizes{7, 4, 4092}, Sizes{2, 8, 1'000'000}}) {
     holds_strings(sizes, random);
   }
 }
@@ -180,7 +181,8 @@ TEST_CASE("an emptied heap takes items of any other size") {
   using Dict = SharedDict<std::string, std::string>;
   constexpr std::size_t kBytes = 400'000;
   Dict d = Dict::create(name.str(), {.heap_size = kBytes * 2});
-  for (const std::size_t value_size : std::initializer_list<std::size_t>{8, 100, 5000, 60, 20'000, 8, 700, 100'000, 24, 3000}) {
+  for (const std::size_t value_size :
+       std::initializer_list<std::size_t>{8, 100, 5000, 60, 20'000, 8, 700, 100'000, 24, 3000}) {
     const std::size_t items = kBytes / (8 + value_size);
     INFO(items << " items of 8 + " << value_size << " bytes");
     for (std::size_t i = 0; i < items; ++i) {

@@ -146,7 +146,9 @@ void agrees(std::size_t operations, std::size_t keys, std::size_t roomy, std::si
 
 }  // namespace
 
-TEST_CASE("integers to integers agree with an unordered_map") { agrees<Integers>(600'000, 8000, 2048 * kKiB, 24 * kKiB); }
+TEST_CASE("integers to integers agree with an unordered_map") {
+  agrees<Integers>(600'000, 8000, 2048 * kKiB, 24 * kKiB);
+}
 
 TEST_CASE("strings to strings of any size agree with an unordered_map") {
   agrees<Words>(400'000, 1200, 8192 * kKiB, 96 * kKiB);
@@ -162,7 +164,9 @@ TEST_CASE("strings to vectors of numbers agree with an unordered_map") {
   agrees<Series>(200'000, 300, 4096 * kKiB, 64 * kKiB);
 }
 
-TEST_CASE("pairs to optional strings agree with an unordered_map") { agrees<Pairs>(200'000, 4000, 2048 * kKiB, 24 * kKiB); }
+TEST_CASE("pairs to optional strings agree with an unordered_map") {
+  agrees<Pairs>(200'000, 4000, 2048 * kKiB, 24 * kKiB);
+}
 
 TEST_CASE("handles that close and open again in between agree with an unordered_map") {
   const UniqueName name;

@@ -38,15 +38,11 @@ std::string key_of(std::size_t i) { return "counter " + std::to_string(i); }
 void add_one(Counters& d, const std::string& key, std::uint64_t how) {
   switch (how) {
     case 0:
-    case 1:
-      d.fetch_add(key, 1);
-      break;
+    case 1: d.fetch_add(key, 1); break;
     case 2:
       if (!d.modify(key, [](std::uint64_t& value) { ++value; })) d.fetch_add(key, 1);
       break;
-    case 3:
-      d.modify_or_insert(key, 0, [](std::uint64_t& value) { ++value; });
-      break;
+    case 3: d.modify_or_insert(key, 0, [](std::uint64_t& value) { ++value; }); break;
     default: {
       if (!d.insert(key, 1)) {
         std::uint64_t expected = d.at(key);
@@ -117,12 +113,47 @@ const RegisterChild kInserter("counters: inserter", [](std::vector<std::string> 
   return 0;
 });
 
+struct Race {
+  std::atomic<unsigned> arrived;
+  std::atomic<std::uint64_t> inserted;
+};
+
+constexpr unsigned kRacers = 2;  // as many as there are surely processors, so that they do meet
+constexpr unsigned kRaces = 2000;
+constexpr std::size_t kPlaces = 4;
+
+/// Both insert until there is no place left, again and again. args: name, number, race
+const RegisterChild kRacer("counters: racer", [](std::vector<std::string> args) {
+  Counters d = Counters::attach(args.at(0));
+  const auto race = SharedArea<Race>::from_token(args.at(2));
+  unsigned met = 0;
+  const auto meet = [&] {
+    race->arrived.fetch_add(1);
+    met += kRacers;
+    return eventually([&] { return race->arrived.load() >= met; });
+  };
+  for (unsigned round = 0; round < kRaces; ++round) {
+    if (!meet()) return 1;
+    for (std::size_t i = 0; i < kPlaces; ++i) {
+      if (!error_of([&] { d.insert(args.at(1) + "/" + std::to_string(i), i); })) race->inserted.fetch_add(1);
+    }
+    if (!meet()) return 1;
+    if (d.size() != kPlaces || race->inserted.load() != kPlaces) return 2;
+    if (!meet()) return 1;
+    if (args.at(1) == "0") {
+      d.clear();
+      race->inserted = 0;
+    }
+  }
+  return 0;
+});
+
 std::vector<Child> start(const char* role, const std::string& name, const StartBarrier& barrier,
                          const SharedArea<Added>& added) {
   std::vector<Child> children;
   for (std::size_t i = 0; i < kProcesses; ++i) {
-    children.push_back(Child::start(
-        role, {name, std::to_string(i), barrier.token(), added.token(), std::to_string(test_seed())}));
+    children.push_back(
+        Child::start(role, {name, std::to_string(i), barrier.token(), added.token(), std::to_string(test_seed())}));
   }
   return children;
 }
@@ -195,5 +226,17 @@ TEST_CASE("max_items is exact when several processes insert at once") {
   REQUIRE(sum == kMost);
   REQUIRE(d.size() == kMost);
   REQUIRE(d.items().size() == kMost);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("max_items is exact when two processes insert the last item at the same instant") {
+  const UniqueName name;
+  Counters d = Counters::create(name.str(), {.heap_size = std::size_t{16} << 20, .max_items = kPlaces});
+  const SharedArea<Race> race;
+  std::vector<Child> children;
+  for (unsigned i = 0; i < kRacers; ++i) {
+    children.push_back(Child::start("counters: racer", {name.str(), std::to_string(i), race.token()}));
+  }
+  for (Child& child : children) REQUIRE(child.wait() == 0);
   SHARED_DICT_REQUIRE_SOUND(d);
 }

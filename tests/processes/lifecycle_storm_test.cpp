@@ -70,20 +70,13 @@ struct Storm {
       }
     };
     switch (random() % 8) {
-      case 0:
-        return only({errc::already_exists}, [&] { open.push_back(Numbers::create(any_name(), options())); });
-      case 1:
-        return only({errc::not_found}, [&] { open.push_back(Numbers::attach(any_name(), options())); });
-      case 2:
-        return only({}, [&] { open.push_back(Numbers::open_or_create(any_name(), options())); });
-      case 3:
-        return only({}, [&] { shared_dict::remove(any_name(), place); });
-      case 4:
-        return only({}, [&] { exists(any_name(), place); });
-      case 5:
-        return only({}, [&] { list(place); });
-      default:
-        return only({}, [&] { use_one(); });
+      case 0: return only({errc::already_exists}, [&] { open.push_back(Numbers::create(any_name(), options())); });
+      case 1: return only({errc::not_found}, [&] { open.push_back(Numbers::attach(any_name(), options())); });
+      case 2: return only({}, [&] { open.push_back(Numbers::open_or_create(any_name(), options())); });
+      case 3: return only({}, [&] { shared_dict::remove(any_name(), place); });
+      case 4: return only({}, [&] { exists(any_name(), place); });
+      case 5: return only({}, [&] { list(place); });
+      default: return only({}, [&] { use_one(); });
     }
   }
 
@@ -116,7 +109,8 @@ void storm_with_kills(int kills) {
   INFO("SHARED_DICT_SEED=" << test_seed());
   unsigned number = 0;
   const auto start = [&] {
-    return Child::start("storm: member", {place.path().string(), std::to_string(number++), std::to_string(test_seed())});
+    return Child::start("storm: member",
+                        {place.path().string(), std::to_string(number++), std::to_string(test_seed())});
   };
   std::vector<Child> children;
   for (unsigned i = 0; i < kProcesses; ++i) children.push_back(start());

@@ -122,22 +122,14 @@ TEST_CASE("a dictionary whose processes were all killed counts as gone") {
     members.kill_all();
     const std::string place = members.place.path().string();
     switch (round) {
-      case 0:
-        REQUIRE_FALSE(members.there());
-        break;
-      case 1:
-        REQUIRE(error_of([&] { Numbers::attach("name", options_in(place)); }) == errc::not_found);
-        break;
-      case 2:
-        REQUIRE(list(place).empty());
-        break;
-      case 3:
-        REQUIRE_FALSE(shared_dict::remove("name", place));
-        break;
-      default:
-        break;
+      case 0: REQUIRE_FALSE(members.there()); break;
+      case 1: REQUIRE(error_of([&] { Numbers::attach("name", options_in(place)); }) == errc::not_found); break;
+      case 2: REQUIRE(list(place).empty()); break;
+      case 3: REQUIRE_FALSE(shared_dict::remove("name", place)); break;
+      default: break;
     }
-    Numbers d = round % 2 == 0 ? Numbers::create("name", options_in(place)) : Numbers::open_or_create("name", options_in(place));
+    Numbers d = round % 2 == 0 ? Numbers::create("name", options_in(place))
+                               : Numbers::open_or_create("name", options_in(place));
     REQUIRE(d.empty());
     REQUIRE(d.insert(7, 7));
     SHARED_DICT_REQUIRE_SOUND(d);

@@ -77,10 +77,13 @@ Options options_in(const Place& place) {
 int hold(const Options& options, const SharedArea<Flags>& flags) {
   Numbers d = Numbers::attach("name", options);
   flags->pid = ::getpid();
-  return d.modify(1, [&](std::uint64_t& value) {
-    flags->inside = 1;
-    if (eventually([&] { return flags->release.load() != 0; })) ++value;
-  }) ? 0 : Forked::kFailed;
+  return d.modify(1,
+                  [&](std::uint64_t& value) {
+                    flags->inside = 1;
+                    if (eventually([&] { return flags->release.load() != 0; })) ++value;
+                  })
+             ? 0
+             : Forked::kFailed;
 }
 
 }  // namespace

@@ -55,7 +55,8 @@ const RegisterChild kOpener("open_or_create: opener", [](std::vector<std::string
     d.fetch_add(1, 1);
     meet(steps, met);
     if (d.at(1) != kProcesses || d.size() != 1) {
-      std::fprintf(stderr, "round %u: %llu instead of %u\n", round, static_cast<unsigned long long>(d.at(1)), kProcesses);
+      std::fprintf(stderr, "round %u: %llu instead of %u\n", round, static_cast<unsigned long long>(d.at(1)),
+                   kProcesses);
       return 1;
     }
     if (round % 20 == 0 && !d.audit().ok()) return 2;
@@ -131,7 +132,8 @@ TEST_CASE("processes that come and go at random never share a turn in one dictio
   const SharedArea<Visits> area;
   std::vector<Child> children;
   for (unsigned i = 0; i < kProcesses; ++i) {
-    children.push_back(Child::start("open_or_create: visitor", {place.path().string(), area.token(), std::to_string(i)}));
+    children.push_back(
+        Child::start("open_or_create: visitor", {place.path().string(), area.token(), std::to_string(i)}));
   }
   for (Child& child : children) REQUIRE(child.wait() == 0);
 

@@ -2,8 +2,12 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <shared_dict/shared_dict.hpp>
@@ -94,6 +98,27 @@ TEST_CASE("each item that producers put in goes to exactly one consumer") {
   }
   REQUIRE(lost == 0);
   REQUIRE(doubled == 0);
+  REQUIRE(queue.empty());
+  SHARED_DICT_REQUIRE_SOUND(queue);
+}
+
+TEST_CASE("an item that somebody is changing at the moment is waited for, not overlooked") {
+  const UniqueName name;
+  Queue queue = Queue::create(name.str(), {.heap_size = 1 << 20});
+  queue.insert(1, "old");
+  std::optional<std::pair<std::uint64_t, std::string>> taken;
+  std::atomic<bool> inside{false};
+  std::thread taker([&] {
+    if (eventually([&] { return inside.load(); })) taken = queue.extract_any();
+  });
+  queue.modify(1, [&](std::string& value) {
+    inside = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the taker comes meanwhile
+    value = "new";
+  });
+  taker.join();
+  REQUIRE(taken.has_value());
+  REQUIRE(taken->second == "new");
   REQUIRE(queue.empty());
   SHARED_DICT_REQUIRE_SOUND(queue);
 }

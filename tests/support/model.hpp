@@ -98,9 +98,7 @@ class Model {
         expect(got == (value != nullptr) && out == (value != nullptr ? *value : before), "try_get");
         break;
       }
-      case 2:
-        expect(dict_.contains(key) == (value != nullptr), "contains");
-        break;
+      case 2: expect(dict_.contains(key) == (value != nullptr), "contains"); break;
       case 3: {
         const Value fallback = Family::value(random_);
         expect(dict_.get(key, fallback) == (value != nullptr ? *value : fallback), "get with fallback");
@@ -117,8 +115,7 @@ class Model {
         expect(thrown == (value == nullptr), "at throws for a missing key");
         break;
       }
-      default:
-        expect(dict_.empty() == model_.empty(), "empty");
+      default: expect(dict_.empty() == model_.empty(), "empty");
     }
   }
 
@@ -167,9 +164,7 @@ class Model {
           if (present && !same) expect(expected == model_.at(key), "what compare_exchange puts into expected");
           break;
         }
-        default:
-          expect(dict_.insert_or_assign(key, value) != present, "insert_or_assign");
-          stored = value;
+        default: expect(dict_.insert_or_assign(key, value) != present, "insert_or_assign"); stored = value;
       }
     };
     const std::error_code code = error_of(write);
@@ -186,11 +181,15 @@ class Model {
 
   void take(const Key& key, bool present, std::size_t how) {
     switch (how) {
-      case 0: case 1: case 2:
+      case 0:
+      case 1:
+      case 2:
         expect(dict_.erase(key) == present, "erase");
         model_.erase(key);
         break;
-      case 3: case 4: case 5: {
+      case 3:
+      case 4:
+      case 5: {
         const std::optional<Value> out = dict_.extract(key);
         expect(out.has_value() == present && (!present || *out == model_.at(key)), "extract");
         model_.erase(key);
@@ -224,7 +223,8 @@ class Model {
 
   void check_all() {
     std::unordered_map<Key, Value, typename Family::Hash> seen;
-    dict_.for_each([&](const Key& key, const Value& value) { expect(seen.emplace(key, value).second, "for_each twice"); });
+    dict_.for_each(
+        [&](const Key& key, const Value& value) { expect(seen.emplace(key, value).second, "for_each twice"); });
     expect(seen == model_, "for_each");
     seen.clear();
     for (const auto& [key, value] : dict_) expect(seen.emplace(key, value).second, "an iterator gives a key twice");

@@ -85,7 +85,7 @@ TEST_CASE("a process record lies where it always lay") {
 }
 
 TEST_CASE("a shard's lock, its read side and its write side are on cache lines of their own") {
-  REQUIRE(sizeof(Shard) == 576);
+  REQUIRE(sizeof(Shard) == 1344);
   REQUIRE(offsetof(Shard, lock) == 0);
   REQUIRE(offsetof(Shard, sleepers) == 4);
   REQUIRE(offsetof(Shard, dirty) == 8);
@@ -103,6 +103,7 @@ TEST_CASE("a shard's lock, its read side and its write side are on cache lines o
   REQUIRE(offsetof(Shard, scan_hint) == 160);
   REQUIRE(offsetof(Shard, retired) == 168);
   REQUIRE(offsetof(Shard, partial) == 192);
+  REQUIRE(offsetof(Shard, spare) == 576);
 }
 
 TEST_CASE("a bucket is one cache line and a page half of one") {

@@ -130,14 +130,16 @@ TEST_CASE("options out of range are refused, and nothing is created") {
 TEST_CASE("attach reads only directory and lock_timeout") {
   const UniqueName name;
   const Numbers d = Numbers::create(name.str(), {.heap_size = kMiB, .max_items = 5});
-  Numbers other = Numbers::attach(name.str(), {.heap_size = 0, .max_items = 1, .permissions = 0777, .max_processes = 0});
+  Numbers other =
+      Numbers::attach(name.str(), {.heap_size = 0, .max_items = 1, .permissions = 0777, .max_processes = 0});
   for (std::uint64_t i = 0; i < 5; ++i) REQUIRE(other.insert(i, i));
   REQUIRE(mode_of(name.directory()) == 0700);
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
 TEST_CASE("the shortest and the longest lock_timeout are what they say") {
-  for (const auto timeout : {0ms, std::chrono::milliseconds(std::chrono::hours(24 * 365 * 100)), std::chrono::milliseconds::max()}) {
+  for (const auto timeout :
+       {0ms, std::chrono::milliseconds(std::chrono::hours(24 * 365 * 100)), std::chrono::milliseconds::max()}) {
     INFO(timeout.count() << " ms");
     const UniqueName name;
     Numbers d = Numbers::create(name.str(), {.heap_size = kMiB, .lock_timeout = timeout});
@@ -216,7 +218,8 @@ TEST_CASE("a full heap refuses, loses nothing, and goes on after an erase") {
   int stored = 0;
   std::error_code code;
   while (!code && stored < 1'000'000) {
-    code = error_of([&] { d.insert("key " + std::to_string(stored), text_of(200, static_cast<char>('a' + stored % 26))); });
+    code = error_of(
+        [&] { d.insert("key " + std::to_string(stored), text_of(200, static_cast<char>('a' + stored % 26))); });
     if (!code) ++stored;
   }
   REQUIRE(code == errc::heap_full);

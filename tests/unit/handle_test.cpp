@@ -158,7 +158,7 @@ TEST_CASE("a handle knows its name, and keeps it when closed") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
   REQUIRE(d.name() == name.str());
-  static_assert(noexcept(d.name()) && noexcept(d.is_open()));
+  static_assert(noexcept(d.name())&& noexcept(d.is_open()));
   d.close();
   REQUIRE(d.name() == name.str());
 }

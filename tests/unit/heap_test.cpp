@@ -101,6 +101,48 @@ TEST_CASE("the block that was freed last is handed out first") {
   for (const std::uint64_t block : blocks) heap.free(block, 64);
 }
 
+TEST_CASE("the block that was replaced last is the next replacement's, and nobody else's") {
+  const Dictionary dictionary;
+  Heap heap = dictionary.heap();
+  const std::uint64_t old = heap.allocate(64);
+  const std::uint64_t kept = heap.allocate(64);
+  heap.free_replaced(old, 64);
+  REQUIRE(heap.allocate(64) != old);
+  REQUIRE(heap.allocate_replacement(128) != old);
+  REQUIRE(heap.allocate_replacement(64) == old);
+  REQUIRE(heap.allocate_replacement(64) != old);
+  heap.free_replaced(old, 64);
+  heap.free_replaced(kept, 64);  // there is one spare block of a class; this one goes to its list
+  REQUIRE(heap.allocate(64) == kept);
+  heap.free_spares();
+  REQUIRE(heap.allocate(64) == old);
+  REQUIRE(dictionary.segment().shard(0).dirty.load() == 0);
+}
+
+// Its span goes back to the pool, but the pool isn't asked again.
+TEST_CASE("a heap that is full uses the pages that a spare block gives back") {
+  const Dictionary dictionary(1);
+  Heap heap = dictionary.heap();
+  const std::uint64_t page_bytes = dictionary.segment().identity().page_bytes;
+  const std::uint64_t spare = heap.allocate(page_bytes);  // alone in its span
+  static_cast<void>(test::error_of([&] {
+    for (;;) heap.take_run(PageKind::large, 1);
+  }));
+  heap.free_replaced(spare, page_bytes);
+  REQUIRE_FALSE(test::error_of([&] { heap.allocate(64); }));
+}
+
+// It may be anything in committed memory: a block in use, a table, another shard's.
+TEST_CASE("a spare block that was damaged is refused before it is written to") {
+  const Dictionary dictionary;
+  Heap one = dictionary.heap(0);
+  Heap other = dictionary.heap(1);
+  one.allocate(64);
+  const std::uint64_t foreign = other.allocate(64);
+  dictionary.segment().shard(0).spare[class_of(64)] = foreign;
+  REQUIRE(test::error_of([&] { one.allocate_replacement(64); }) == errc::corrupted);
+}
+
 TEST_CASE("a span goes back to the pool with its last block, not before") {
   const Dictionary dictionary;
   Heap heap = dictionary.heap();

@@ -133,6 +133,26 @@ TEST_CASE("a damaged slot of the key's tag is corrupted") {
   }
 }
 
+TEST_CASE("a slot that refers to the middle of a word is corrupted, even if what lies there looks like the entry") {
+  const Filled d;
+  const std::string victim = "victim12";
+  d.put(victim, "right");
+  const std::uint64_t sizes = EntrySizes(victim.size(), 5).bits();
+  std::string image(4, '.');
+  image.append(reinterpret_cast<const char*>(&sizes), sizeof sizes);
+  image += victim + "wrong" + std::string(8, '\0');
+  d.put("host", image);
+  const auto host =
+      SlotTable(d.segment().buckets(d.table()), d.table().buckets()).find(d.segment(), d.key("host"), [] {});
+  Word64& slot = d.slot_of(victim);
+  const std::uint64_t good = slot.load();
+  slot.store(SlotWord(host.entry.value_at + 4, SlotWord(good).tag()).bits());
+  REQUIRE(d.refuses(victim));
+  slot.store(good);
+  REQUIRE(d.get(victim) == "right");
+  REQUIRE(d.problems().empty());
+}
+
 TEST_CASE("damaged sizes of an entry are corrupted, or a miss of this one key") {
   const Filled d;
   std::byte* const sizes = d.segment().at(SlotWord(d.slot_of(key_of(5)).load()).offset());

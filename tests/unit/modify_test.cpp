@@ -59,7 +59,8 @@ TEST_CASE("modify_or_insert applies the callback to the initial value of a missi
 }
 
 TEMPLATE_TEST_CASE("fetch_add returns the old value and counts a missing key as zero", "", std::int8_t, std::uint8_t,
-                   std::int16_t, std::uint16_t, std::int32_t, std::uint32_t, std::int64_t, std::uint64_t, float, double) {
+                   std::int16_t, std::uint16_t, std::int32_t, std::uint32_t, std::int64_t, std::uint64_t, float,
+                   double) {
   const UniqueName name;
   using Dict = SharedDict<std::string, TestType>;
   Dict d = Dict::create(name.str(), {.heap_size = kMiB});
@@ -212,10 +213,11 @@ TEST_CASE("a callback may throw what is no std::exception") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = kMiB});
   d.insert(1, 10);
-  REQUIRE_THROWS_AS(d.modify(1, [](std::uint64_t& value) {
-    value = 11;
-    throw 42;
-  }),
+  REQUIRE_THROWS_AS(d.modify(1,
+                             [](std::uint64_t& value) {
+                               value = 11;
+                               throw 42;
+                             }),
                     int);
   REQUIRE(d.at(1) == 10);
   REQUIRE(d.fetch_add(1, 1) == 10);

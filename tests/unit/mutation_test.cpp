@@ -221,41 +221,36 @@ TEST_CASE("heap_size is exact for one writer: its last byte can be used, and no 
 }
 
 TEST_CASE("a clear is one step: once a reader finds one key gone, all are") {
+  constexpr int kKeys = 500;
   const Dictionary d;
-  const SharedArea<std::atomic<int>> stop;
-  constexpr int kKeys = 64;
+  std::vector<std::string> keys;
+  for (int i = 0; i < kKeys; ++i) keys.push_back("key" + std::to_string(i));
   const auto fill = [&] {
-    for (int i = 0; i < kKeys; ++i) d.put("key" + std::to_string(i), "value");
+    for (const std::string& key : keys) d.put(key, "value");
   };
   fill();
-  // The reader goes up, the fill too: below a key that is gone none may be there, unless the next fill has come by.
-  const SharedArea<std::atomic<std::uint64_t>> clears;
+  const SharedArea<std::atomic<int>> stop;
+  const SharedArea<std::atomic<std::uint64_t>> phase;  // odd: full, and being cleared
   test::Forked reader([&](auto) {
-    std::uint64_t looked = 0;
-    while (stop->load() == 0 || looked < 100) {
-      const std::uint64_t before = clears->load();
-      if (before % 2 == 0) continue;  // filling
+    while (stop->load() == 0) {
+      const std::uint64_t now = phase->load();
       bool gone = false;
-      bool mixed = false;
-      for (int i = 0; i < kKeys; ++i) {
-        const bool there = d.get("key" + std::to_string(i)).has_value();
-        mixed = mixed || (gone && there);
+      for (std::size_t i = 0; i < keys.size() && now % 2 == 1; ++i) {
+        const bool there = d.get(keys[i]).has_value();
+        if (phase->load() != now) break;
+        if (gone && there) return 1;
         gone = gone || !there;
       }
-      if (clears->load() != before) continue;
-      ++looked;
-      if (mixed) return 1;
     }
     return 0;
   });
-  for (int round = 0; round < 200; ++round) {
-    clears->fetch_add(1);  // odd: full, about to be cleared
+  for (int round = 0; round < 300; ++round) {
+    phase->fetch_add(1);
+    std::this_thread::yield();
     clear(d.writer());
-    if (round % 10 == 0) std::this_thread::yield();
-    clears->fetch_add(1);
+    phase->fetch_add(1);
     fill();
   }
-  clears->fetch_add(1);
   stop->store(1);
   SHARED_DICT_REQUIRE_ENDED_WELL(reader.wait());
   REQUIRE(count_items(d.segment()) == kKeys);

@@ -26,9 +26,8 @@ namespace {
 
 using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
 
-const RegisterChild kExists("naming: exists", [](std::vector<std::string> args) {
-  return exists(args.at(0), args.at(1)) ? 1 : 0;
-});
+const RegisterChild kExists("naming: exists",
+                            [](std::vector<std::string> args) { return exists(args.at(0), args.at(1)) ? 1 : 0; });
 
 bool listed(const std::string& name, const fs::path& directory = {}) {
   const std::vector<std::string> names = list(directory);
@@ -41,9 +40,8 @@ TEST_CASE("a bad name is refused by every way of opening") {
   const Place place;
   const Options options{.heap_size = 1 << 20, .directory = place.path()};
   using namespace std::string_view_literals;
-  for (const std::string_view name :
-       {""sv, "."sv, ".."sv, ".hidden"sv, "a/b"sv, "/a"sv, "../a"sv, "a b"sv, "a\n"sv, "a\0b"sv, "\0"sv, "na\xC3\xAFve"sv,
-        "a:b"sv, "a\\b"sv, "*"sv, "a$b"sv}) {
+  for (const std::string_view name : {""sv, "."sv, ".."sv, ".hidden"sv, "a/b"sv, "/a"sv, "../a"sv, "a b"sv, "a\n"sv,
+                                      "a\0b"sv, "\0"sv, "na\xC3\xAFve"sv, "a:b"sv, "a\\b"sv, "*"sv, "a$b"sv}) {
     INFO("name \"" << name << '"');
     REQUIRE(error_of([&] { Numbers::create(name, options); }) == errc::invalid_name);
     REQUIRE(error_of([&] { Numbers::attach(name, options); }) == errc::invalid_name);
@@ -73,9 +71,10 @@ TEST_CASE("a bad name never reaches the file system through remove or exists") {
 TEST_CASE("every permitted character and length is a good name") {
   const Place place;
   const Options options{.heap_size = 1 << 20, .directory = place.path()};
-  for (const std::string& name : {std::string("a"), std::string("-"), std::string("_"), std::string("a."), std::string("0"),
-                                  std::string("a..b"), std::string("-rf"), std::string(200, 'x'), std::string("lock"),
-                                  std::string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")}) {
+  for (const std::string& name :
+       {std::string("a"), std::string("-"), std::string("_"), std::string("a."), std::string("0"), std::string("a..b"),
+        std::string("-rf"), std::string(200, 'x'), std::string("lock"),
+        std::string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")}) {
     INFO("name " << name);
     Numbers d = Numbers::create(name, options);
     REQUIRE(d.insert(1, 1));

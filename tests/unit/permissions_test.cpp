@@ -89,7 +89,8 @@ TEST_CASE("files are 0600 and their directory 0700 by default, whatever the mask
 }
 
 TEST_CASE("Options::permissions is the mode of the files, and the directory can be searched where they can be read") {
-  for (const auto& [permissions, of_directory] : {std::pair{0660U, 0770}, std::pair{0666U, 0777}, std::pair{0640U, 0750}}) {
+  for (const auto& [permissions, of_directory] :
+       {std::pair{0660U, 0770}, std::pair{0666U, 0777}, std::pair{0640U, 0750}}) {
     const UniqueName name;
     const Mask masked(0);
     Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20, .permissions = permissions});
@@ -105,7 +106,8 @@ TEST_CASE("a user without permission is told so, and nothing is lost") {
     return;
   }
   const Place place;
-  fs::permissions(place.path(), fs::perms::owner_all | fs::perms::group_all | fs::perms::others_all | fs::perms::sticky_bit);
+  fs::permissions(place.path(),
+                  fs::perms::owner_all | fs::perms::group_all | fs::perms::others_all | fs::perms::sticky_bit);
   const Options options{.heap_size = 1 << 20, .lifetime = Lifetime::persistent, .directory = place.path()};
   {
     Numbers d = Numbers::create("name", options);
@@ -141,8 +143,8 @@ TEST_CASE("a user without permission is told so, and nothing is lost") {
 
 TEST_CASE("a place that may not be written is EACCES") {
   const Place place;
-  fs::permissions(place.path(), fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read |
-                                    fs::perms::others_exec);
+  fs::permissions(place.path(),
+                  fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_read | fs::perms::others_exec);
   const Options options{.heap_size = 1 << 20, .directory = place.path()};
   SHARED_DICT_REQUIRE_ENDED_WELL(without_rights({
       {"create", [&] { Numbers::create("name", options); }},

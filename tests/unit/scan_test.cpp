@@ -2,12 +2,14 @@
 // two places; it must still be met at most once.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <shared_dict/detail/operations/audit.hpp>
 #include <shared_dict/detail/operations/lifecycle.hpp>
@@ -142,5 +144,49 @@ TEST_CASE("while keys come, go and move, what stays is met once and nothing is m
   REQUIRE(missing == 0);
   REQUIRE(repeats == 0);
   REQUIRE(torn == 0);
+  REQUIRE(d.problems().empty());
+}
+
+TEST_CASE("a key that moves ahead of the scan is met once") {
+  const Dictionary d({.heap_size = 1 << 16});  // one shard
+  // Nine keys of one home bucket: seven fill it, the others lie in the next one. There a large value comes first, so that a scan takes
+  // its time between the slot that the key leaves and the one that it goes to; and the key doesn't touch that bucket on its way.
+  std::vector<std::string> keys;
+  for (int i = 0; keys.size() < 9; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    if (keys.empty() || hash_home(d.key(key).hash) % 64 == hash_home(d.key(keys.front()).hash) % 64)
+      keys.push_back(key);
+  }
+  for (std::size_t i = 0; i < 7; ++i) d.put(keys[i], "value");
+  d.put(keys[7], std::string(40'000, 'x'));
+  const std::string& moving = keys[0];
+  const std::string& filler = keys[8];
+  const test::SharedArea<std::atomic<int>> stop;
+  const test::SharedArea<std::atomic<int>> moves;
+  test::Forked writer([&](auto) {
+    const auto rest = [] {
+      for (int i = 0; i < 500; ++i) cpu_relax();
+    };
+    while (stop->load() == 0) {
+      d.erase(moving);
+      d.put(filler, "value");  // in the slot that came free
+      d.put(moving, "value");  // behind the large value
+      rest();
+      d.erase(filler);
+      d.erase(moving);
+      d.put(moving, "value");  // in the first slot again
+      rest();
+      moves->fetch_add(1);
+    }
+    return 0;
+  });
+  REQUIRE(test::eventually([&] { return moves->load() > 0; }));
+  int repeats = 0;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  for (int scans = 0; (scans < 3000 || moves->load() < 3000) && std::chrono::steady_clock::now() < end; ++scans)
+    scan_all(d, repeats);
+  stop->store(1);
+  SHARED_DICT_REQUIRE_ENDED_WELL(writer.wait());
+  REQUIRE(repeats == 0);
   REQUIRE(d.problems().empty());
 }

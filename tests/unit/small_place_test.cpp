@@ -52,7 +52,9 @@ void in_small_place(Body body) {
 }
 
 std::string key_of(int i) { return "key " + std::to_string(i); }
-std::string value_of(int i) { return std::string(200 + static_cast<std::size_t>(i % 300), static_cast<char>('a' + i % 26)); }
+std::string value_of(int i) {
+  return std::string(200 + static_cast<std::size_t>(i % 300), static_cast<char>('a' + i % 26));
+}
 
 /// Inserts from key `from` on until it is refused; the number of the key that was, or -1 if it was for another reason.
 int fill(Words& d, int from) {

@@ -95,7 +95,7 @@ TEST_CASE("reading threads see whole values while others write, erase and make t
       for (std::uint64_t turn = 1; turn <= 4000; ++turn) {
         const std::uint64_t key = random() % (kKeys / 2) * 2 + self;
         make_pattern(key, turn, 32 + random() % 300, value);
-        key >= kStaying && random() % 3 == 0 ? own.erase(key) : own.insert_or_assign(key, value);
+        key >= kStaying&& random() % 3 == 0 ? own.erase(key) : own.insert_or_assign(key, value);
         if (turn % 4 == 0) own.insert(1000 * (self + 1) + extra++, "crowd");
       }
       for (std::uint64_t i = 0; i < extra; ++i) expect(own.erase(1000 * (self + 1) + i), "an own key is gone");

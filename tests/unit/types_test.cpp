@@ -57,7 +57,8 @@ void values_survive(const std::vector<V>& values, std::size_t heap_size = 4 * kM
   }
   // Each value over each other's place.
   for (std::size_t shift = 1; shift < values.size() && shift < 4; ++shift) {
-    for (std::size_t i = 0; i < values.size(); ++i) d.insert_or_assign(static_cast<int>(i), values[(i + shift) % values.size()]);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      d.insert_or_assign(static_cast<int>(i), values[(i + shift) % values.size()]);
     for (const auto& [at, value] : d.items()) {
       REQUIRE(value == values[(static_cast<std::size_t>(at) + shift) % values.size()]);
     }
@@ -110,7 +111,8 @@ TEST_CASE("integers of every width are keys and values") {
 TEST_CASE("bool, enumerations and floating point numbers are keys and values") {
   values_survive<bool>({false, true});
   values_survive<Colour>({Colour::red, Colour::green, Colour::blue});
-  values_survive<double>({0.0, -1.5, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::denorm_min()});
+  values_survive<double>(
+      {0.0, -1.5, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::denorm_min()});
   values_survive<float>({0.0F, 1.0F / 3});
   keys_survive<bool>({false, true});
   keys_survive<Colour>({Colour::red, Colour::green, Colour::blue});

@@ -33,14 +33,16 @@ using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
 std::string key_of(int i) { return "key " + std::to_string(i); }
 
 /// Overwrites bytes of a file that is in use, where they are found; false if they aren't there.
-bool scribble_around(const std::filesystem::path& path, const std::string& needle, std::size_t before, std::size_t size) {
+bool scribble_around(const std::filesystem::path& path, const std::string& needle, std::size_t before,
+                     std::size_t size) {
   std::string bytes = read_file(path);
   const std::size_t at = bytes.find(needle);
   if (at == std::string::npos || at < before) return false;
   const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return false;
   const std::string noise(size, '\xA5');
-  const bool written = ::pwrite(file, noise.data(), size, static_cast<off_t>(at - before)) == static_cast<ssize_t>(size);
+  const bool written =
+      ::pwrite(file, noise.data(), size, static_cast<off_t>(at - before)) == static_cast<ssize_t>(size);
   ::close(file);
   return written;
 }

@@ -70,7 +70,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // A forked child whose registration failed tries again before it writes.
   SHARED_DICT_COLD LockWord require_registered() {
     if (!self().free()) return self();
-    const Guard::Hold hold = guard_->hold_until(Clock::now() + timeout_);
+    const Guard::Hold hold = guard_->hold_until(deadline_after(Clock::now(), timeout_));
     if (!hold) fail(errc::lock_timeout, name_, "another process keeps the guard lock; the forked child couldn't register itself");
     if (self().free()) register_process();
     return self();
@@ -175,7 +175,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     own_lock_.close();                               // the child's copy; the parent's lock is the parent's
     self_ = current_process();
     try {
-      const Guard::Hold hold = guard_->hold_until(Clock::now() + timeout_);
+      const Guard::Hold hold = guard_->hold_until(deadline_after(Clock::now(), timeout_));
       if (hold) register_process();
     } catch (...) {  // require_registered tries again and reports it
     }
@@ -291,7 +291,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   void leave() noexcept {
     if (self().free()) return;
     try {
-      const auto deadline = Clock::now() + timeout_;
+      const auto deadline = deadline_after(Clock::now(), timeout_);
       // A child that died before it registered is waited for in vain, but not for long.
       const auto patience = Clock::now() + std::chrono::seconds(1);
       for (;;) {

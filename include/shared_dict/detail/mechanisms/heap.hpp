@@ -61,7 +61,8 @@ class Heap {
     std::uint64_t& spare = shard_.spare[class_of(size)];
     if (spare == 0) return allocate(size);
     const std::uint64_t offset = spare;
-    check(offset % kWord == 0 && segment_.holds(offset, size), "a spare block lies outside the segment");
+    check(offset % kWord == 0 && segment_.holds(offset, size) && load_word(segment_.at(offset)) == ~offset,
+          "a spare block isn't one");
     spare = 0;
     return offset;
   }
@@ -72,6 +73,10 @@ class Heap {
     std::uint64_t& spare = shard_.spare[class_of(size)];
     if (spare != 0) return free(offset, size);
     spare = offset;
+    // The block says itself that it is the spare one: a damaged word would lead to a block in use.
+    // [E6] release fence, pairs with [V1]: as [E1].
+    release_fence();
+    store_word(segment_.at(offset), ~offset);
     prefetch_rest(offset, size);
   }
 
@@ -104,7 +109,7 @@ class Heap {
 
   // Runs for slot tables. `give_run` is as `free`.
   std::uint32_t take_run(PageKind kind, std::uint32_t pages) {
-    return PagePool(writer_).take(PageWord(kind, pages, shard_index_));
+    return take_pages(PageWord(kind, pages, shard_index_));
   }
   void give_run(std::uint32_t page) noexcept {
     try {
@@ -159,6 +164,17 @@ class Heap {
     if (!good) fail_corrupted(writer_.attachment.name(), what);
   }
 
+  // When there are none, this shard's spares may be what keeps some.
+  std::uint32_t take_pages(PageWord owner) {
+    try {
+      return PagePool(writer_).take(owner);
+    } catch (const Error& error) {
+      if (error.code() != errc::heap_full) throw;
+      free_spares();
+      return PagePool(writer_).take(owner);
+    }
+  }
+
   SHARED_DICT_COLD std::uint64_t allocate_large(std::uint64_t size) {
     const std::uint64_t page_bytes = segment_.identity().page_bytes;
     const std::uint64_t pages = (size + page_bytes - 1) / page_bytes;
@@ -177,8 +193,7 @@ class Heap {
       return size_class;
     } catch (const Error& error) {
       if (error.code() != errc::heap_full) throw;
-      free_spares();
-      if (shard_.partial[size_class] != 0) return size_class;
+      if (shard_.partial[size_class] != 0) return size_class;  // a spare was given back
       for (std::uint32_t larger = size_class + 1; larger < segment_.classes().count(); ++larger) {
         if (shard_.partial[larger] != 0) return larger;
       }
@@ -188,7 +203,7 @@ class Heap {
 
   void begin_span(std::uint32_t size_class) {
     const SizeClass& shape = segment_.classes()[size_class];
-    const std::uint32_t page = PagePool(writer_).take(PageWord(PageKind::span, shape.span_pages, shard_index_, size_class));
+    const std::uint32_t page = take_pages(PageWord(PageKind::span, shape.span_pages, shard_index_, size_class));
     Page& span = segment_.page(page);
     span.first_free = 0;
     span.live = 0;

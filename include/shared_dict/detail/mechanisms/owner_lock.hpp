@@ -40,7 +40,7 @@ class Writer {
 
   std::chrono::milliseconds timeout() const noexcept { return timeout_; }
   Clock::time_point deadline(Clock::time_point now) const noexcept {
-    if (deadline_ == Clock::time_point{}) deadline_ = now + timeout_;
+    if (deadline_ == Clock::time_point{}) deadline_ = deadline_after(now, timeout_);
     return deadline_;
   }
 

@@ -43,7 +43,9 @@ class PagePool {
   // A run that becomes `owner` (whose length it has). Throws heap_full when the range or the memory is used up.
   std::uint32_t take(PageWord owner) {
     std::uint32_t page = 0;
-    if (const auto found = find_free(owner.pages())) {
+    std::optional<std::uint32_t> found = find_free(owner.pages());
+    if (!found) found = last_free(owner.pages());
+    if (found) {
       page = *found;
       const std::uint32_t length = free_length(page);
       remove_free(page, length);
@@ -162,15 +164,20 @@ class PagePool {
     return link - 1;
   }
 
+  // The free run of at least `pages` pages that ends at the frontier: find_free may not have come across it.
+  std::optional<std::uint32_t> last_free(std::uint32_t pages) const {
+    const std::uint32_t end = frontier();
+    if (end == 0) return std::nullopt;
+    const std::uint32_t head = head_before(end);
+    if (load_page_word(segment_, head).kind() != PageKind::free || end - head < pages) return std::nullopt;
+    return head;
+  }
+
   // New pages at the frontier, together with a free run that ends there.
   std::uint32_t extend(std::uint32_t pages) {
     const std::uint32_t old = frontier();
     std::uint32_t begin = old;
-    if (old > 0) {
-      const std::uint32_t head = head_before(old);
-      if (load_page_word(segment_, head).kind() == PageKind::free) begin = head;
-    }
-    if (old - begin >= pages) fail_corrupted(name_, "a free run of pages is missing in its list");
+    if (const auto last = last_free(0)) begin = *last;
     const std::uint32_t missing = pages - (old - begin);
     if (missing > segment_.identity().page_count - old) {
       fail(errc::heap_full, name_, "no " + std::to_string(pages) +

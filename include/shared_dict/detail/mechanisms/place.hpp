@@ -35,8 +35,9 @@ inline void require_valid_name(std::string_view name) {
   }
 }
 
+// Absolute, as the process may change its directory later.
 inline std::filesystem::path place_of(const std::filesystem::path& directory) {
-  return directory.empty() ? default_place() : directory;
+  return std::filesystem::absolute(directory.empty() ? default_place() : directory);
 }
 
 class Place {

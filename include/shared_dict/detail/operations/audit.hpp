@@ -236,12 +236,15 @@ class Audit {
     if (fields.block_pages.load(std::memory_order_relaxed) != block_pages) note("the pool's count of pages with blocks is wrong");
     for (std::uint32_t bin = 0; bin < kRunBins; ++bin) {
       std::uint64_t count = 0;
+      std::uint32_t previous = 0;
       for (std::uint32_t link = fields.bins[bin]; link != 0 && count <= runs_.size(); link = segment_.page(link - 1).next) {
         const auto run = runs_.find(link - 1);
         if (run == runs_.end() || run->second.word.kind() != PageKind::free || PagePool::bin_of(run->second.word.pages()) != bin) {
           note("a list of free pages leads to something else");
           return;
         }
+        if (segment_.page(link - 1).previous != previous) note("a list of free pages doesn't lead back");
+        previous = link;
         ++count;
       }
       if (count != in_bins[bin]) note("a list of free pages is too short or too long");

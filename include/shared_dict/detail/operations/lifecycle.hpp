@@ -46,7 +46,7 @@ enum class OpenMode { create, attach, open_or_create };
 class Lifecycle {
  public:
   Lifecycle(std::string_view name, const std::filesystem::path& directory, std::chrono::milliseconds timeout)
-      : name_(name), place_((require_valid_name(name), directory), name), deadline_(Clock::now() + timeout), timeout_(timeout) {}
+      : name_(name), place_((require_valid_name(name), directory), name), deadline_(deadline_after(Clock::now(), timeout)), timeout_(timeout) {}
 
   std::shared_ptr<Attachment> open(OpenMode mode, const Options& options, const StoredTypes& types) {
     if (mode != OpenMode::attach) require_valid(options);
@@ -94,12 +94,16 @@ class Lifecycle {
 
   // True if it was there.
   bool remove() {
+    sweep_removed();
     for (;;) {
+      std::error_code error;
       const auto status = status_of(place_.directory());
       if (!status || !status->directory) return false;
       const auto guard = LocalRegistry::instance().guard(place_.guard());
       if (!guard) {
-        if (!status_of(place_.guard())) {  // nothing of ours, or a remover that died at the very end
+        const bool there = status_of(place_.guard(), error).has_value();
+        if (error) cant("can't look at " + place_.guard().string(), error);
+        if (!there) {  // nothing of ours, or a remover that died at the very end
           remove_directory(place_.directory());
           return false;
         }
@@ -111,17 +115,16 @@ class Lifecycle {
       if (!leads_to(*guard)) continue;
       Found found = inspect();
       if (found.state == State::foreign && !found.ours) refuse(found, OpenMode::attach);
-      sweep_removed();
       if (found.state == State::complete) {
         attachment = find_or_map(found, guard);
         if (attachment->anyone_alive(false)) {
           const auto away = place_.removed(found.identity.instance).directory();
-          if (const auto error = rename_directory(place_.directory(), away)) cant("can't move " + place_.directory().string() + " away", error);
+          error = rename_directory(place_.directory(), away);
+          if (error) cant("can't move " + place_.directory().string() + " away", error);
           return true;
         }
       }
       Attachment::destroy_files(place_);
-      std::error_code error;
       if (status_of(place_.segment(), error) || error) cant("can't remove " + place_.segment().string(), error);
       return found.state == State::damaged || found.state == State::foreign ||
              (found.state == State::complete && found.identity.lifetime == 1);

@@ -55,7 +55,7 @@ inline SlotWord load_slot(const Bucket& bucket, std::uint32_t slot) noexcept {
 
 // Whether nothing that was read since can have been freed before it was read.
 inline bool still_valid(const ShardView& view, const Bucket& bucket, std::uint64_t version) noexcept {
-  // [V1] acquire fence, pairs with [E1], [E2], [E3], [T1], [S3]: if a byte that was copied is newer than the block's end, the
+  // [V1] acquire fence, pairs with [E1], [E2], [E3], [E6], [T1], [S3]: if a byte that was copied is newer than the block's end, the
   // steps before that are seen here.
   acquire_fence();
   // relaxed, both: ordered by the fence.

@@ -73,10 +73,12 @@ inline bool limit_near(const Segment& segment, Shard& shard, const Growth& growt
 SHARED_DICT_COLD inline void require_within_limits(const Writer& writer, const Growth& growth) {
   const Segment& segment = writer.attachment.segment();
   const Identity& identity = segment.identity();
-  // [N2] seq_cst, pairs with [N1], [N3]: see there.
   const auto pending = [&] {
     std::uint64_t sum = 0;
-    for (std::uint32_t i = 0; i < identity.shard_count; ++i) sum += segment.shard(i).pending.load(std::memory_order_seq_cst);
+    for (std::uint32_t i = 0; i < identity.shard_count; ++i) {
+      // [N2] seq_cst, pairs with [N1], [N3]: see there.
+      sum += segment.shard(i).pending.load(std::memory_order_seq_cst);
+    }
     return sum;
   };
   // The pending ones first: what is stored meanwhile is then counted twice rather than never.

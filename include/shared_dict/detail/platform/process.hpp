@@ -24,31 +24,43 @@ struct ProcessIdentity {
   friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;
 };
 
-// 0 if there is no such process, if only its exit status is left, or if the system doesn't tell.
-inline std::uint64_t start_time_of(std::uint32_t pid) noexcept {
+// What the system tells of a process. All zero if it tells nothing: there is no such process, or it can't be looked at.
+struct ProcessState {
+  std::uint64_t start_time = 0;
+  bool zombie = false;  // ended, and not waited for
+};
+
+inline ProcessState state_of(std::uint32_t pid) noexcept {
 #if defined(__linux__)
   char path[64];
   std::snprintf(path, sizeof path, "/proc/%u/stat", pid);
   std::FILE* file = std::fopen(path, "re");
-  if (file == nullptr) return 0;
+  if (file == nullptr) return {};
   char text[1024];
   const std::size_t size = std::fread(text, 1, sizeof text - 1, file);
   std::fclose(file);
   text[size] = '\0';
   // The second field is the program's name in brackets and may itself hold brackets and spaces; 22 is the start time.
   const char* at = std::strrchr(text, ')');
-  if (at == nullptr || at[1] == '\0' || at[2] == 'Z' || at[2] == 'X') return 0;
+  if (at == nullptr || at[1] == '\0') return {};
+  const bool ended = at[2] == 'Z' || at[2] == 'X';
+  unsigned long long threads = 0;
+  unsigned long long ticks = 0;
   for (int field = 2; field < 22; ++field) {
     at = std::strchr(at + 1, ' ');
-    if (at == nullptr) return 0;
+    if (at == nullptr) return {};
+    if (field + 1 == 20) std::sscanf(at, " %llu", &threads);
   }
-  unsigned long long ticks = 0;
-  return std::sscanf(at, " %llu", &ticks) == 1 ? ticks : 0;
+  if (std::sscanf(at, " %llu", &ticks) != 1) return {};
+  return {ticks, ended && threads <= 1};  // with more, only its first thread has ended
 #else
   (void)pid;
-  return 0;
+  return {};
 #endif
 }
+
+// 0 if the system doesn't tell.
+inline std::uint64_t start_time_of(std::uint32_t pid) noexcept { return state_of(pid).start_time; }
 
 inline ProcessIdentity current_process() noexcept {
   ProcessIdentity self;
@@ -65,8 +77,9 @@ inline ProcessIdentity current_process() noexcept {
 inline bool certainly_gone(const ProcessIdentity& process, const ProcessIdentity& self) noexcept {
   if (process.pid_namespace != self.pid_namespace || process.pid == 0) return false;
   if (::kill(static_cast<pid_t>(process.pid), 0) != 0 && errno == ESRCH) return true;
-  // Where start times can be read at all, a process without one is a zombie.
-  return process.start_time != 0 && start_time_of(process.pid) != process.start_time;
+  const ProcessState now = state_of(process.pid);
+  if (process.start_time == 0 || now.start_time == 0) return false;
+  return now.zombie || now.start_time != process.start_time;
 }
 
 // Handlers run in the forking thread: `prepare` before, the others after. They stay registered for good.
