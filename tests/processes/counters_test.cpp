@@ -119,8 +119,8 @@ struct Race {
 };
 
 constexpr unsigned kRacers = 2;  // as many as there are surely processors, so that they do meet
-constexpr unsigned kRaces = 2000;
-constexpr std::size_t kPlaces = 4;
+constexpr unsigned kRaces = 500;
+constexpr std::size_t kPlaces = 64;
 
 /// Both insert until there is no place left, again and again. args: name, number, race
 const RegisterChild kRacer("counters: racer", [](std::vector<std::string> args) {

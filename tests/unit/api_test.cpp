@@ -257,7 +257,7 @@ TEST_CASE("keys that come and go do not fill the tables") {
   Numbers d = Numbers::create(name.str(), {.heap_size = kMiB});
   // Each key is new, so each erased slot is one that no later key of the same bytes takes again.
   constexpr std::uint64_t kTurns = 300'000;
-  constexpr std::uint64_t kAlive = 64;
+  constexpr std::uint64_t kAlive = 1000;
   for (std::uint64_t i = 0; i < kTurns; ++i) {
     REQUIRE(d.insert(i, ~i));
     if (i >= kAlive) REQUIRE(d.erase(i - kAlive));

@@ -92,7 +92,7 @@ TEST_CASE("Options::permissions is the mode of the files, and the directory can 
   for (const auto& [permissions, of_directory] :
        {std::pair{0660U, 0770}, std::pair{0666U, 0777}, std::pair{0640U, 0750}}) {
     const UniqueName name;
-    const Mask masked(0);
+    const Mask masked(027);  // what was asked for counts, not the mask
     Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20, .permissions = permissions});
     expect_modes(name.directory(), of_directory, static_cast<int>(permissions));
     d.insert(1, 1);

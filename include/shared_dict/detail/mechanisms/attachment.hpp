@@ -54,6 +54,12 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return LockWord(self_word_.load(std::memory_order_relaxed));
   }
 
+  // As self(), in one order with the locks: what a thread asks that has just taken one.
+  LockWord self_in_order() const noexcept {
+    // [W3] seq_cst, pairs with [W1]: see leave().
+    return LockWord(self_word_.load(std::memory_order_seq_cst));
+  }
+
   // Takes a free process record. With the guard held. Throws too_many_processes if there is none.
   void register_process() {
     const std::uint32_t count = segment_.identity().max_processes;
@@ -70,6 +76,8 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // A forked child whose registration failed tries again before it writes.
   SHARED_DICT_COLD LockWord require_registered() {
     if (!self().free()) return self();
+    // relaxed: set before self() was cleared.
+    if (leaving_.load(std::memory_order_relaxed)) fail(errc::closed, name_, "its last handle was closed during the call");
     const Guard::Hold hold = guard_->hold_until(deadline_after(Clock::now(), timeout_));
     if (!hold) fail(errc::lock_timeout, name_, "another process keeps the guard lock; the forked child couldn't register itself");
     if (self().free()) register_process();
@@ -129,10 +137,16 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     if (owner == self()) return false;
     {
       const std::unique_lock probing(guard_->process_mutex(), std::try_to_lock);
-      if (!probing || !names(owner) || !is_dead(owner.record())) return false;
+      if (!probing || (names(owner) && !is_dead(owner.record()))) return false;
     }
     const Guard::Hold hold = guard_->hold_until(Clock::now() + std::chrono::milliseconds(20));
-    if (!hold || !names(owner) || !is_dead(owner.record())) return false;
+    if (!hold) return false;
+    if (!names(owner)) {
+      // Its process has left, and a thread of it ended here: see leave().
+      release_all(owner);
+      return true;
+    }
+    if (!is_dead(owner.record())) return false;
     reap(owner.record());
     return true;
   }
@@ -144,11 +158,10 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     }
   }
 
-  // Whether any process is attached and alive, this one included unless `but_me`. With the guard held.
-  bool anyone_alive(bool but_me) const {
+  // Whether any process is attached and alive, that of record `except` left out. With the guard held, or at least its mutex.
+  bool anyone_alive(std::uint32_t except = UINT32_MAX) const {
     for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) {
-      if (!state_of(i).used() || (but_me && !self().free() && i == self().record())) continue;
-      if (!is_dead(i)) return true;
+      if (state_of(i).used() && i != except && !is_dead(i)) return true;
     }
     return false;
   }
@@ -248,15 +261,22 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   }
 
   void reap(std::uint32_t index) {
-    const LockWord dead(index, state_of(index).generation());
-    for (std::uint32_t i = 0; i < segment_.identity().shard_count; ++i) {
-      release_dead(segment_.shard(i).lock, segment_.shard(i).dirty, dead);
-    }
-    Header& header = segment_.header();
-    release_dead(header.limit_lock, header.limit_dirty, dead);
-    release_dead(header.pool.lock, header.pool.dirty, dead);
+    release_all(LockWord(index, state_of(index).generation()));
     free_record(index);
-    header.recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
+    segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
+  }
+
+  // f(lock, dirty) for each lock of the dictionary.
+  template <class F>
+  void for_each_lock(F f) const {
+    for (std::uint32_t i = 0; i < segment_.identity().shard_count; ++i) f(segment_.shard(i).lock, segment_.shard(i).dirty);
+    Header& header = segment_.header();
+    f(header.limit_lock, header.limit_dirty);
+    f(header.pool.lock, header.pool.dirty);
+  }
+
+  void release_all(LockWord dead) const noexcept {
+    for_each_lock([&](Word32& lock, Word32& dirty) { release_dead(lock, dirty, dead); });
   }
 
   static void release_dead(Word32& lock, Word32& dirty, LockWord dead) noexcept {
@@ -281,15 +301,32 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
                                             std::memory_order_relaxed));  // relaxed: as above
   }
 
-  bool children_pending() const noexcept {
+  bool children_pending(LockWord me) const noexcept {
     // relaxed: a count that is looked at again.
-    return (segment_.record(self().record()).forking.load(std::memory_order_relaxed) & 0xffff'ffff) != 0;
+    return (segment_.record(me.record()).forking.load(std::memory_order_relaxed) & 0xffff'ffff) != 0;
+  }
+
+  // Whether a thread of this process holds a lock: the program ends, or closes the handle that the thread uses.
+  bool holds_lock(LockWord me) const noexcept {
+    bool any = false;
+    for_each_lock([&](Word32& lock, Word32&) {
+      // [W2] seq_cst, pairs with [L1], [L3]: behind [W1], see there.
+      any = any || LockWord(lock.load(std::memory_order_seq_cst)) == me;
+    });
+    return any;
   }
 
   // The end of the membership. If nobody else lives and the dictionary isn't persistent, the files go too, unless the name
   // leads to another one by now. Whoever can't have the guard in time just drops its lock: the others find it dead.
+  //
+  // A thread that is still inside an operation keeps the record: it ends with the process. One that takes a lock later sees the
+  // membership ended and gives the lock back; if it ends between the two, the lock names a record in a use that is over, and is
+  // released as a dead one's (reap_if_dead).
   void leave() noexcept {
-    if (self().free()) return;
+    leaving_.store(true, std::memory_order_relaxed);  // relaxed: [W1] orders it
+    // [W1] seq_cst, pairs with [L1], [L3], [W3]: either the thread's lock is seen here, or this is seen there.
+    const LockWord me(self_word_.exchange(0, std::memory_order_seq_cst));
+    if (me.free()) return;
     try {
       const auto deadline = deadline_after(Clock::now(), timeout_);
       // A child that died before it registered is waited for in vain, but not for long.
@@ -297,16 +334,22 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       for (;;) {
         Guard::Hold hold = guard_->hold_until(deadline);
         if (!hold) break;
-        const bool last = segment_.identity().lifetime == 0 && !anyone_alive(true);  // persistent ones only go with remove()
-        if (last && children_pending() && Clock::now() < patience) {
+        if (holds_lock(me)) {
+          static_cast<void>(new LockFile(std::move(own_lock_)));  // held until the process ends
+          return;
+        }
+        const bool alone = !anyone_alive(me.record());
+        const bool last = alone && segment_.identity().lifetime == 0;
+        if (last && children_pending(me) && Clock::now() < patience) {
           { const Guard::Hold released = std::move(hold); }
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
           continue;
         }
+        // A persistent one only goes if remove() has put it aside.
         const Place mine = place();
         const bool removed = mine.directory() != place_.directory();
-        if ((last || (removed && !anyone_alive(true))) && leads_here(mine)) destroy_files(mine);
-        free_record(self().record());
+        if ((last || (removed && alone)) && leads_here(mine)) destroy_files(mine);
+        free_record(me.record());
         own_lock_.close();  // still under the guard: another thread may take the same record next
         return;
       }
@@ -328,6 +371,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   std::chrono::milliseconds timeout_;
   LockFile own_lock_;
   std::atomic<std::uint32_t> self_word_{0};
+  std::atomic<bool> leaving_{false};
   std::atomic<std::uint32_t> last_extracted_{self_.pid};
 };
 

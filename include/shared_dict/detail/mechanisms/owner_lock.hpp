@@ -58,10 +58,11 @@ class OwnerLock {
       : attachment_(&writer.attachment), word_(&word), sleepers_(&sleepers), self_(writer.attachment.self()) {
     if (self_.free()) self_ = writer.attachment.require_registered();
     std::uint32_t expected = 0;
-    // [L1] acquire, pairs with [L2], [D1]: sees all that the last owner did.
-    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_acquire, std::memory_order_relaxed)) {
+    // [L1] seq_cst, pairs with [L2], [D1], [W1], [W2]: sees all that the last owner did; acquire would be enough for that.
+    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) {
       wait(writer, waits);  // relaxed on failure: nothing is read on the strength of it
     }
+    if (attachment_->self_in_order() != self_) give_up(writer);
   }
   OwnerLock(const OwnerLock&) = delete;
   OwnerLock& operator=(const OwnerLock&) = delete;
@@ -86,6 +87,15 @@ class OwnerLock {
   }
 
  private:
+  // The handle was closed while this thread was on its way here, which is no use of it that is allowed; but no lock may stay.
+  [[noreturn]] SHARED_DICT_COLD void give_up(const Writer& writer) {
+    std::uint32_t expected = self_.bits();
+    // relaxed: nothing was done under the lock. Somebody may have released the word for its record, which is free by now.
+    word_->compare_exchange_strong(expected, 0, std::memory_order_relaxed);
+    word_ = nullptr;
+    fail(errc::closed, writer.attachment.name(), "its last handle was closed during the call");
+  }
+
   // The mark goes first: whoever still sleeps, or begins to, sets it again.
   SHARED_DICT_COLD void wake_sleeper() noexcept {
     sleepers_->store(0, std::memory_order_relaxed);  // relaxed: a hint
@@ -138,8 +148,8 @@ class OwnerLock {
     std::uint32_t expected = 0;
     // relaxed: looks before it writes, so that spinning doesn't move the cache line about.
     if (word_->load(std::memory_order_relaxed) != 0) return false;
-    // [L3] acquire, pairs with [L2], [D1]: as [L1].
-    return word_->compare_exchange_strong(expected, self_.bits(), std::memory_order_acquire, std::memory_order_relaxed);
+    // [L3] seq_cst, pairs with [L2], [D1], [W1], [W2]: as [L1].
+    return word_->compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed);
   }  // relaxed on failure: nothing is read on the strength of it
 
   [[noreturn]] void time_out(const Writer& writer, LockWord owner) const {

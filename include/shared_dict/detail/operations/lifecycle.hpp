@@ -67,7 +67,7 @@ class Lifecycle {
       Found found = inspect();
       if (found.state == State::complete) {
         attachment = find_or_map(found, guard);
-        if (found.identity.lifetime == 0 && !attachment->anyone_alive(false)) {
+        if (found.identity.lifetime == 0 && !attachment->anyone_alive()) {
           Attachment::destroy_contents(place_);
           found.state = State::none;
         }
@@ -117,7 +117,7 @@ class Lifecycle {
       if (found.state == State::foreign && !found.ours) refuse(found, OpenMode::attach);
       if (found.state == State::complete) {
         attachment = find_or_map(found, guard);
-        if (attachment->anyone_alive(false)) {
+        if (attachment->anyone_alive()) {
           const auto away = place_.removed(found.identity.instance).directory();
           error = rename_directory(place_.directory(), away);
           if (error) cant("can't move " + place_.directory().string() + " away", error);
@@ -140,7 +140,7 @@ class Lifecycle {
     if (!guard) return false;
     const auto attachment = find_or_map(found, guard);
     const std::scoped_lock probing(guard->process_mutex());
-    return attachment->anyone_alive(false);
+    return attachment->anyone_alive();
   }
 
  private:
@@ -407,14 +407,17 @@ class Lifecycle {
 
   void sweep() const {
     const auto guard = LocalRegistry::instance().guard(place_.guard());
-    if (!guard) return;
+    if (!guard) {
+      if (!status_of(place_.guard())) remove_directory(place_.directory());  // who took it away died at the very end
+      return;
+    }
     std::shared_ptr<Attachment> attachment;
     const Guard::Hold hold = guard->try_hold();
     if (!hold || !leads_to(*guard)) return;
     Found found = inspect();
     if (found.state == State::complete) {
       attachment = find_or_map(found, guard);
-      if (attachment->anyone_alive(false)) return;
+      if (attachment->anyone_alive()) return;
     }
     Attachment::destroy_files(place_);
   }
