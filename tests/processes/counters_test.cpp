@@ -2,9 +2,11 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <shared_dict/shared_dict.hpp>
@@ -119,18 +121,26 @@ struct Race {
 };
 
 constexpr unsigned kRacers = 2;  // as many as there are surely processors, so that they do meet
-constexpr unsigned kRaces = 500;
-constexpr std::size_t kPlaces = 64;
+constexpr unsigned kRaces = 2000;
+constexpr std::size_t kPlaces = 16;
+constexpr std::size_t kTaken = 5000;  // by items that stay: so many that the dictionary has several shards
 
 /// Both insert until there is no place left, again and again. args: name, number, race
 const RegisterChild kRacer("counters: racer", [](std::vector<std::string> args) {
   Counters d = Counters::attach(args.at(0));
   const auto race = SharedArea<Race>::from_token(args.at(2));
   unsigned met = 0;
+  // Whoever waits here must not fall asleep: both have to start within less than an insertion takes.
   const auto meet = [&] {
     race->arrived.fetch_add(1);
     met += kRacers;
-    return eventually([&] { return race->arrived.load() >= met; });
+    const auto end = std::chrono::steady_clock::now() + kHangDeadline;
+    for (unsigned turn = 1; race->arrived.load() < met; ++turn) {
+      if (turn % 4096 != 0) continue;
+      if (std::chrono::steady_clock::now() > end) return false;
+      std::this_thread::yield();
+    }
+    return true;
   };
   for (unsigned round = 0; round < kRaces; ++round) {
     if (!meet()) return 1;
@@ -138,12 +148,10 @@ const RegisterChild kRacer("counters: racer", [](std::vector<std::string> args) 
       if (!error_of([&] { d.insert(args.at(1) + "/" + std::to_string(i), i); })) race->inserted.fetch_add(1);
     }
     if (!meet()) return 1;
-    if (d.size() != kPlaces || race->inserted.load() != kPlaces) return 2;
+    if (d.size() != kTaken + kPlaces || race->inserted.load() != kPlaces) return 2;
     if (!meet()) return 1;
-    if (args.at(1) == "0") {
-      d.clear();
-      race->inserted = 0;
-    }
+    for (std::size_t i = 0; i < kPlaces; ++i) d.erase(args.at(1) + "/" + std::to_string(i));
+    if (args.at(1) == "0") race->inserted = 0;
   }
   return 0;
 });
@@ -231,7 +239,9 @@ TEST_CASE("max_items is exact when several processes insert at once") {
 
 TEST_CASE("max_items is exact when two processes insert the last item at the same instant") {
   const UniqueName name;
-  Counters d = Counters::create(name.str(), {.heap_size = std::size_t{16} << 20, .max_items = kPlaces});
+  Counters d = Counters::create(name.str(), {.heap_size = std::size_t{16} << 20, .max_items = kTaken + kPlaces});
+  REQUIRE(d.stats().shards > 1);
+  for (std::size_t i = 0; i < kTaken; ++i) d.insert(key_of(i), i);
   const SharedArea<Race> race;
   std::vector<Child> children;
   for (unsigned i = 0; i < kRacers; ++i) {

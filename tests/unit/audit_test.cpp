@@ -17,46 +17,14 @@
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/place.hpp"
+#include "support/stored_dictionary.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::detail;
 
 namespace {
 
-/// A dictionary whose keys and values are plain text, used without types.
-struct Dictionary {
-  test::Place place;
-  std::shared_ptr<Attachment> attachment;
-
-  explicit Dictionary(const Options& options = {.heap_size = 1 << 20}, TypeShape shape = {0, 0, 1})
-      : attachment(
-            Lifecycle("name", place.path(), test::kHangDeadline).open(OpenMode::create, options, {"K", "V", shape})) {}
-
-  Segment& segment() const { return attachment->segment(); }
-  Writer writer() const { return {*attachment, test::kHangDeadline}; }
-  static Bytes bytes(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
-  KeyBytes key(const std::string& text) const { return hash_key(segment(), bytes(text)); }
-
-  void put(const std::string& text, const std::string& value) const {
-    change(writer(), key(text), [&](const Bytes*) { return Decision::store(bytes(value)); });
-  }
-  void erase(const std::string& text) const {
-    change(writer(), key(text), [&](const Bytes*) { return Decision::erase(); });
-  }
-  std::optional<std::string> get(const std::string& text) const {
-    std::string value;
-    const bool found = lookup(segment(), attachment->name(), key(text), [&](std::size_t size) {
-      value.resize(size);
-      return reinterpret_cast<std::byte*>(value.data());
-    });
-    return found ? std::optional(value) : std::nullopt;
-  }
-  std::string problems() const {
-    std::string all;
-    for (const std::string& problem : Audit(writer()).run().problems) all += problem + "\n";
-    return all;
-  }
-};
+using Dictionary = test::StoredDictionary;
 
 /// One shard with partial and full spans, a large block, tombstones, free runs, and a table.
 struct Varied : Dictionary {
