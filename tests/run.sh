@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh            all parts
-#   tests/run.sh PART...    clang | asan | tsan | consumer | default
+#   tests/run.sh PART...    clang | asan | tsan | consumer | default | asan_model
 #
-# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time.
+# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `asan_model` is slow
+# and runs only when it is asked for.
 declare -A programs=(
   [clang]="model processes crash"       # clang, optimised
-  [asan]="unit model processes"         # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
+  [asan]="unit processes"               # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
   [tsan]="unit"                         # ThreadSanitizer                                 } which compiles fastest
-  [consumer]="model"                    # install, use the package, and test what was installed
+  [asan_model]="model"                  # as asan
+  [consumer]="crash"                    # install, use the package, and test what was installed
   [default]=""                          # g++, optimised, assertions on; all programs, the sources, the examples
 )
 set -euo pipefail
@@ -23,8 +25,8 @@ done
 cmake/setup.sh
 for part in "${parts[@]}"; do
   case $part in
-    clang | asan | tsan) cmake/setup.sh clang ;;&
-    asan | tsan) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
+    clang | asan* | tsan) cmake/setup.sh clang ;;&
+    asan* | tsan) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
   esac
 done
 make_place
@@ -62,9 +64,9 @@ run_programs() {
 for part in "${parts[@]}"; do
   read -ra selected <<< "${programs[$part]}"
   case $part in
-    clang | asan | tsan)
+    clang | asan* | tsan)
       preset=$part
-      [ "$part" != asan ] || preset=clang-asan-ubsan
+      [[ $part != asan* ]] || preset=clang-asan-ubsan
       [ "$part" != tsan ] || preset=clang-tsan
       configure_and_build "$preset" "${selected[@]}"
       run_programs "${selected[@]}" -- --preset "$preset"
