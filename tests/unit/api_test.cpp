@@ -254,7 +254,7 @@ TEST_CASE("growth from a few items to many keeps each of them") {
 
 TEST_CASE("keys that come and go do not fill the tables") {
   // Each key is new, so that no key takes its own slot again. Different fillings, as a table is more or less full.
-  for (const std::uint64_t alive : {64, 3000, 3600, 4300, 5200}) {
+  for (const std::uint64_t alive : std::initializer_list<std::uint64_t>{64, 3000, 3600, 4300, 5200}) {
     INFO(alive << " keys at a time");
     const UniqueName name;
     Numbers d = Numbers::create(name.str(), {.heap_size = kMiB});
