@@ -1,6 +1,7 @@
 // Reading and writing single keys: what each call returns, and that it changes what it says and nothing else.
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
