@@ -143,8 +143,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     if (!hold) return false;
     if (!names(owner)) {
       // Its process has left, and a thread of it ended here: see leave().
-      release_all(owner);
-      return true;
+      return release_all(owner);
     }
     if (!is_dead(owner.record())) return false;
     reap(owner.record());
@@ -275,18 +274,22 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     f(header.pool.lock, header.pool.dirty);
   }
 
-  void release_all(LockWord dead) const noexcept {
-    for_each_lock([&](Word32& lock, Word32& dirty) { release_dead(lock, dirty, dead); });
+  // True if there were any.
+  bool release_all(LockWord dead) const noexcept {
+    bool any = false;
+    for_each_lock([&](Word32& lock, Word32& dirty) { any = release_dead(lock, dirty, dead) || any; });
+    return any;
   }
 
-  static void release_dead(Word32& lock, Word32& dirty, LockWord dead) noexcept {
+  static bool release_dead(Word32& lock, Word32& dirty, LockWord dead) noexcept {
     // relaxed: only says whether this word is the dead one's, and then nobody else changes it.
-    if (LockWord(lock.load(std::memory_order_relaxed)) != dead) return;
+    if (LockWord(lock.load(std::memory_order_relaxed)) != dead) return false;
     dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it
     // The kernel ordered all that the dead process wrote before its file lock came free.
     // [D1] release, pairs with [L1], [L3]: who takes the lock sees the mark.
     lock.store(0, std::memory_order_release);
     wake_all(lock);
+    return true;
   }
 
   // Counts children between fork and their registration, so that a last process to leave waits for them. The generation keeps

@@ -125,7 +125,9 @@ class Lifecycle {
         }
       }
       Attachment::destroy_files(place_);
-      if (status_of(place_.segment(), error) || error) cant("can't remove " + place_.segment().string(), error);
+      // Somebody may have made a new one by now.
+      const auto left = status_of(place_.segment(), error);
+      if (error || (left && left->id == found.id)) cant("can't remove " + place_.segment().string(), error);
       return found.state == State::damaged || found.state == State::foreign ||
              (found.state == State::complete && found.identity.lifetime == 1);
     }
