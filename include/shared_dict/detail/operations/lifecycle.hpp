@@ -52,7 +52,9 @@ class Lifecycle {
     if (mode != OpenMode::attach) require_valid(options);
     for (;;) {
       if (mode == OpenMode::attach) {
-        if (inspect().state == State::none) not_found();
+        const Found first = inspect();
+        if (first.state == State::none) not_found();
+        if (first.state == State::foreign) refuse(first, mode);
       } else if (!make_place(options)) {
         continue;
       }
