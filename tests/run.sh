@@ -13,6 +13,11 @@ declare -A programs=(
   [consumer]="crash"                    # install, use the package, and test what was installed
   [default]=""                          # g++, optimised, assertions on; all programs, the sources, the examples
 )
+# What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
+# closes one at that moment, and a thread of the parent for a leak of the forked child.
+declare -A not_judged=(
+  [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|a forked child can use its parent'
+)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source cmake/scripts.sh
@@ -69,7 +74,7 @@ for part in "${parts[@]}"; do
       [[ $part != asan* ]] || preset=clang-asan-ubsan
       [ "$part" != tsan ] || preset=clang-tsan
       configure_and_build "$preset" "${selected[@]}"
-      run_programs "${selected[@]}" -- --preset "$preset"
+      run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"}
       ;;
     consumer)
       echo "consumer: installing, and using the package in each way"
