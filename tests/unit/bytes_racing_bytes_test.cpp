@@ -40,7 +40,7 @@ TEST_CASE("bytes of every length go in, zeros behind them, and nothing else chan
     const std::vector<std::byte> from = sample(size);
     write_racing(area.at(), from.data(), size);
     INFO("size " << size);
-    REQUIRE(std::memcmp(area.at(), from.data(), size) == 0);
+    REQUIRE((size == 0 || std::memcmp(area.at(), from.data(), size) == 0));
     const auto end = static_cast<std::size_t>(round_up(size, kWord));
     for (std::size_t i = size; i < end; ++i) REQUIRE(area.at()[i] == std::byte{0});
     for (std::size_t i = 0; i < 32; ++i) REQUIRE(area.bytes[i] == kUntouched);
