@@ -29,7 +29,7 @@ class Guard {
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
 
-  // The guard file that is locked: the name may lead to another one by now (Hold::valid in lifecycle.hpp).
+  // The guard file that is locked: the name may lead to another one by now (leads_to in lifecycle.hpp).
   const FileId& id() const noexcept { return file_.id(); }
 
   // Both locks, or nothing. Released with the object.
