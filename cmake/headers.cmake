@@ -14,32 +14,41 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/mechanisms/failure.hpp
     include/shared_dict/detail/mechanisms/guard.hpp
     include/shared_dict/detail/mechanisms/heap.hpp
+    include/shared_dict/detail/mechanisms/intent.hpp
     include/shared_dict/detail/mechanisms/local_registry.hpp
     include/shared_dict/detail/mechanisms/lock_file.hpp
     include/shared_dict/detail/mechanisms/memory_archive.hpp
     include/shared_dict/detail/mechanisms/owner_lock.hpp
     include/shared_dict/detail/mechanisms/page_pool.hpp
+    include/shared_dict/detail/mechanisms/pin.hpp
     include/shared_dict/detail/mechanisms/place.hpp
+    include/shared_dict/detail/mechanisms/process_area.hpp
     include/shared_dict/detail/mechanisms/segment.hpp
     include/shared_dict/detail/mechanisms/slot_table.hpp
     include/shared_dict/detail/mechanisms/standard_types.hpp
     include/shared_dict/detail/mechanisms/storage.hpp
     include/shared_dict/detail/mechanisms/type_name.hpp
+    include/shared_dict/detail/mechanisms/waiter.hpp
     include/shared_dict/detail/operations/audit.hpp
+    include/shared_dict/detail/operations/batch.hpp
     include/shared_dict/detail/operations/inspection.hpp
     include/shared_dict/detail/operations/lifecycle.hpp
+    include/shared_dict/detail/operations/loaning.hpp
     include/shared_dict/detail/operations/locked_shard.hpp
     include/shared_dict/detail/operations/lookup.hpp
     include/shared_dict/detail/operations/mutation.hpp
     include/shared_dict/detail/operations/repair.hpp
     include/shared_dict/detail/operations/scan.hpp
     include/shared_dict/detail/operations/typed.hpp
+    include/shared_dict/detail/operations/waiting.hpp
     include/shared_dict/detail/platform/compiler.hpp
     include/shared_dict/detail/platform/file.hpp
     include/shared_dict/detail/platform/futex.hpp
     include/shared_dict/detail/platform/process.hpp
     include/shared_dict/error.hpp
+    include/shared_dict/loan.hpp
     include/shared_dict/options.hpp
     include/shared_dict/shared_dict.hpp
     include/shared_dict/stats.hpp
-    include/shared_dict/version.hpp)
+    include/shared_dict/version.hpp
+    include/shared_dict/view.hpp)

@@ -5,8 +5,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -20,14 +22,18 @@
 #include <shared_dict/codec.hpp>
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
 #include <shared_dict/detail/operations/audit.hpp>
+#include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/inspection.hpp>
 #include <shared_dict/detail/operations/mutation.hpp>
 #include <shared_dict/detail/operations/scan.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
+#include <shared_dict/detail/operations/waiting.hpp>
 #include <shared_dict/error.hpp>
+#include <shared_dict/loan.hpp>
 #include <shared_dict/options.hpp>
 #include <shared_dict/stats.hpp>
 #include <shared_dict/version.hpp>
+#include <shared_dict/view.hpp>
 
 namespace shared_dict {
 
@@ -152,10 +158,54 @@ class SharedDict {
                           [](std::size_t) { return static_cast<std::byte*>(nullptr); });
   }
 
+  /// f(index, const V*) for each key, in their order; nullptr if it is missing. Each is read as by get(); together they are no
+  /// snapshot. The keys are anything to iterate over that converts to Key. Much faster than single reads where the items don't lie in
+  /// the processor's caches, as it waits for the memory of many keys at once. The value is only there during the call of f, which may
+  /// do anything with the dictionary.
+  template <class Keys, class F>
+  void get_many(const Keys& keys, F f) const {
+    const auto keep = attachment_;
+    const auto& attachment = reading();
+    detail::read_many<K, V>(attachment.segment(), name_, keys, std::move(f));
+  }
+
   /// How many keys there are. Exact when nobody writes; a key that a process was just adding when it died is counted from the
   /// next write in its part of the dictionary on. Reads one figure for each shard.
   std::size_t size() const { return static_cast<std::size_t>(detail::count_items(reading().segment())); }
   bool empty() const { return size() == 0; }
+
+  // ---- Zero copy
+
+  /// The value of a key in place, pinned; converts to false if it is missing. Takes no lock and waits for nobody, as reading functions;
+  /// constant time, whatever the size. A system call now and then when a process has more views than before.
+  /// \throws errc::too_many_views if this process has 4096 views and loans of this dictionary; copying reads still work.
+  /// errc::heap_full if there is no memory to note the view.
+  View<V> view(Key key) const {
+    const detail::EncodedKey<K> encoded(key);
+    auto& attachment = reading();
+    const detail::KeyBytes bytes = hashed(attachment, encoded);
+    if constexpr (View<V>::kCopied) {
+      if (const auto value = detail::read_fixed<V>(attachment.segment(), name_, bytes)) return View<V>(attachment_, *value);
+    } else {
+      detail::Pin pin;
+      if (const auto value = detail::pin_value(attachment, name_, bytes, pin)) return View<V>(attachment_, std::move(pin), *value);
+    }
+    return {};
+  }
+
+  /// Memory for `count` characters or elements that are to become the value of a key: see Loan. For strings, and vectors of
+  /// trivially copyable types. Takes the lock of one shard; constant time, whatever the size, plus the system calls for memory.
+  /// \throws errc::heap_full; errc::value_too_large; errc::too_many_views as view(); errc::lock_timeout.
+  Loan<V> loan(Key key, std::size_t count)
+    requires(Traits::plain && Traits::fixed_size == 0)
+  {
+    constexpr std::size_t kElement = sizeof(typename V::value_type);
+    const detail::EncodedKey<K> encoded(key);
+    const detail::Writer writer = writing();
+    const std::size_t bytes = count > SIZE_MAX / kElement ? SIZE_MAX : count * kElement;
+    require_storable(writer, encoded.bytes().size(), bytes);
+    return Loan<V>(attachment_, detail::begin_loan(writer, hashed(writer.attachment, encoded), bytes), timeout_);
+  }
 
   // ---- Writing
 
@@ -217,6 +267,18 @@ class SharedDict {
 
   /// Takes everything away, in one step for everybody. Locks all shards; linear in the memory in use.
   void clear() { detail::clear(writing()); }
+
+  /// Stores all items, pairs of key and value, in one step: other writers see none of them or all, and so does everybody after a crash at
+  /// any instruction. If it throws, nothing has happened. Of a key that comes several times the last value counts. Readers, who wait for nobody, may
+  /// see the items come one after the other. Holds the locks of all shards that it touches; linear in the number of items.
+  template <class Range>
+  void update(const Range& items) {
+    const auto keep = attachment_;
+    const detail::Writer writer = writing();
+    const detail::EncodedItems<K, V> encoded(writer, items);
+    detail::Batch(writer, encoded.items()).run();
+  }
+  void update(std::initializer_list<std::pair<K, V>> items) { update<std::initializer_list<std::pair<K, V>>>(items); }
 
   /// Takes the items away for which pred(const K&, const V&) is true, and returns how many. Item by item: each is a change of
   /// its own. `pred` runs under a lock; what it throws passes through, and the items taken so far are gone.
@@ -285,6 +347,37 @@ class SharedDict {
     });
     if (actual) expected = *std::move(actual);
     return exchanged;
+  }
+
+  // ---- Waiting for others
+
+  /// Waits until the key is written or erased, after the call began; writing the value that it has already counts. False at the time-out.
+  /// Sleeps meanwhile, and wakes when the key is written; where there are no futexes it looks 5000 times a second.
+  /// Takes the lock of one shard for a moment at the beginning. If the writer dies in the middle of its change, the waiter sees to the
+  /// recovery itself, within some 100 ms. A waiter that is killed leaves nothing behind.
+  /// \throws errc::too_many_views if 256 threads of this process wait already; errc::heap_full if there is no memory to note it.
+  bool wait_change(Key key, std::chrono::nanoseconds timeout) const {
+    const auto keep = attachment_;
+    const detail::EncodedKey<K> encoded(key);
+    auto& attachment = reading();
+    return detail::wait_change(attachment, hashed(attachment, encoded), detail::deadline_after(detail::Clock::now(), timeout));
+  }
+
+  /// Waits until the key has a value for which pred(const V&) is true, and returns that value; nothing at the time-out. `pred` is asked
+  /// at once and after each change of the key, and may do anything. All else as wait_change.
+  template <class Pred>
+  std::optional<V> wait_until(Key key, Pred pred, std::chrono::nanoseconds timeout) const {
+    const auto keep = attachment_;
+    const detail::EncodedKey<K> encoded(key);
+    auto& attachment = reading();
+    std::optional<V> value;
+    const auto deadline = detail::deadline_after(detail::Clock::now(), timeout);
+    const bool reached = detail::wait_until(attachment, hashed(attachment, encoded), deadline, [&] {
+      value = get(key);
+      return value && static_cast<bool>(std::invoke(pred, std::as_const(*value)));
+    });
+    if (!reached) value.reset();
+    return value;
   }
 
   // ---- As a dictionary

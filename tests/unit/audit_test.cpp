@@ -239,13 +239,16 @@ TEST_CASE("the audit notices sizes that don't fit the block") {
 }
 
 TEST_CASE("the audit notices a spare block that isn't one") {
-  CHECK(noticed([](const Varied& d) { d.shard().spare[0] = d.find(Varied::name(1)).entry.offset; }));
-  CHECK(noticed([](const Varied& d) { d.shard().spare[class_of(36)] = d.find("last").entry.offset; }));
-  CHECK(noticed([](const Varied& d) { d.shard().spare[class_of(36)] = d.segment().identity().segment_bytes; }));
-  CHECK(noticed([](const Varied& d) { d.shard().spare[class_of(36)] = d.table().offset(); }));
+  const auto is_spare = [](std::uint64_t (*offset_in)(const Varied&)) {
+    return noticed([&](const Varied& d) { d.shard().spare[class_of(36) % kSpares] = SpareWord(offset_in(d), class_of(36)).bits(); });
+  };
+  CHECK(is_spare([](const Varied& d) { return d.find(Varied::name(1)).entry.offset; }));
+  CHECK(is_spare([](const Varied& d) { return d.find("last").entry.offset; }));
+  CHECK(is_spare([](const Varied& d) { return d.segment().identity().segment_bytes; }));
+  CHECK(is_spare([](const Varied& d) { return d.table().offset(); }));
   CHECK(noticed([](const Varied& d) {  // lost: neither spare, nor listed, nor an entry's
     d.put("last", std::string(300, 'w'));
-    std::uint64_t& spare = d.shard().spare[class_of(entry_bytes(4, 300, 1))];
+    std::uint64_t& spare = d.shard().spare[class_of(entry_bytes(4, 300, 1)) % kSpares];
     if (spare == 0) throw std::runtime_error("no spare block");
     spare = 0;
   }));

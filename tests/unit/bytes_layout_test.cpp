@@ -14,30 +14,31 @@ using namespace shared_dict;
 using namespace shared_dict::detail;
 
 TEST_CASE("the identity lies where it always lay") {
-  REQUIRE(sizeof(Identity) == 2176);
+  REQUIRE(sizeof(Identity) == 2184);
   REQUIRE(offsetof(Identity, instance) == 0);
   REQUIRE(offsetof(Identity, hash_seed) == 8);
   REQUIRE(offsetof(Identity, heap_size) == 16);
   REQUIRE(offsetof(Identity, max_items) == 24);
   REQUIRE(offsetof(Identity, records_at) == 32);
   REQUIRE(offsetof(Identity, shards_at) == 40);
-  REQUIRE(offsetof(Identity, pages_at) == 48);
-  REQUIRE(offsetof(Identity, data_at) == 56);
-  REQUIRE(offsetof(Identity, segment_bytes) == 64);
-  REQUIRE(offsetof(Identity, page_bytes) == 72);
-  REQUIRE(offsetof(Identity, page_count) == 76);
-  REQUIRE(offsetof(Identity, shard_count) == 80);
-  REQUIRE(offsetof(Identity, max_processes) == 84);
-  REQUIRE(offsetof(Identity, lifetime) == 88);
-  REQUIRE(offsetof(Identity, permissions) == 92);
-  REQUIRE(offsetof(Identity, key_fixed_bytes) == 96);
-  REQUIRE(offsetof(Identity, value_alignment) == 100);
-  REQUIRE(offsetof(Identity, value_fixed_bytes) == 104);
-  REQUIRE(offsetof(Identity, type_fingerprint) == 112);
-  REQUIRE(offsetof(Identity, key_name_bytes) == 120);
-  REQUIRE(offsetof(Identity, value_name_bytes) == 124);
-  REQUIRE(offsetof(Identity, key_name) == 128);
-  REQUIRE(offsetof(Identity, value_name) == 128 + 1024);
+  REQUIRE(offsetof(Identity, areas_at) == 48);
+  REQUIRE(offsetof(Identity, pages_at) == 56);
+  REQUIRE(offsetof(Identity, data_at) == 64);
+  REQUIRE(offsetof(Identity, segment_bytes) == 72);
+  REQUIRE(offsetof(Identity, page_bytes) == 80);
+  REQUIRE(offsetof(Identity, page_count) == 84);
+  REQUIRE(offsetof(Identity, shard_count) == 88);
+  REQUIRE(offsetof(Identity, max_processes) == 92);
+  REQUIRE(offsetof(Identity, lifetime) == 96);
+  REQUIRE(offsetof(Identity, permissions) == 100);
+  REQUIRE(offsetof(Identity, key_fixed_bytes) == 104);
+  REQUIRE(offsetof(Identity, value_alignment) == 108);
+  REQUIRE(offsetof(Identity, value_fixed_bytes) == 112);
+  REQUIRE(offsetof(Identity, type_fingerprint) == 120);
+  REQUIRE(offsetof(Identity, key_name_bytes) == 128);
+  REQUIRE(offsetof(Identity, value_name_bytes) == 132);
+  REQUIRE(offsetof(Identity, key_name) == 136);
+  REQUIRE(offsetof(Identity, value_name) == 136 + 1024);
 }
 
 TEST_CASE("the header begins with what tells whether the rest can be read at all") {
@@ -59,8 +60,8 @@ TEST_CASE("what changes in the header is grouped by cache line") {
   REQUIRE(offsetof(Header, limit_sleepers) == 3140);
   REQUIRE(offsetof(Header, limit_dirty) == 3144);
   REQUIRE(offsetof(Header, recoveries) == 3152);
-  REQUIRE(offsetof(Header, pins) == 3200);
-  REQUIRE(offsetof(Header, pool) == 3264);
+  REQUIRE(offsetof(Header, area_users) == 3200);
+  REQUIRE(offsetof(Header, pool) == 3328);
   REQUIRE(offsetof(Pool, lock) == 0);
   REQUIRE(offsetof(Pool, sleepers) == 4);
   REQUIRE(offsetof(Pool, dirty) == 8);
@@ -74,36 +75,56 @@ TEST_CASE("what changes in the header is grouped by cache line") {
 TEST_CASE("a process record lies where it always lay") {
   REQUIRE(sizeof(ProcessRecord) == 128);
   REQUIRE(offsetof(ProcessRecord, state) == 0);
-  REQUIRE(offsetof(ProcessRecord, intent) == 8);
-  REQUIRE(offsetof(ProcessRecord, pid_namespace) == 16);
-  REQUIRE(offsetof(ProcessRecord, start_time) == 24);
-  REQUIRE(offsetof(ProcessRecord, lock_device) == 32);
-  REQUIRE(offsetof(ProcessRecord, lock_inode) == 40);
-  REQUIRE(offsetof(ProcessRecord, pid) == 48);
-  REQUIRE(offsetof(ProcessRecord, forking) == 56);
-  REQUIRE(offsetof(ProcessRecord, pins_at) == 64);
+  REQUIRE(offsetof(ProcessRecord, pid_namespace) == 8);
+  REQUIRE(offsetof(ProcessRecord, start_time) == 16);
+  REQUIRE(offsetof(ProcessRecord, lock_device) == 24);
+  REQUIRE(offsetof(ProcessRecord, lock_inode) == 32);
+  REQUIRE(offsetof(ProcessRecord, pid) == 40);
+  REQUIRE(offsetof(ProcessRecord, forking) == 48);
+  REQUIRE(offsetof(ProcessRecord, pins_used) == 64);
+  REQUIRE(offsetof(ProcessRecord, waiters_used) == 68);
+  REQUIRE(offsetof(ProcessRecord, area_committed) == 72);
+}
+
+TEST_CASE("a process's area is whole pages, the waiters' one and the pins'") {
+  REQUIRE(sizeof(ProcessArea) == 9 * 4096);
+  REQUIRE(offsetof(ProcessArea, waiters) == 0);
+  REQUIRE(offsetof(ProcessArea, pins) == 4096);
+  REQUIRE(sizeof(Waiter) == 16);
+  REQUIRE(offsetof(Waiter, hash) == 0);
+  REQUIRE(offsetof(Waiter, shard) == 8);
+  REQUIRE(offsetof(Waiter, sequence) == 12);
 }
 
 TEST_CASE("a shard's lock, its read side and its write side are on cache lines of their own") {
-  REQUIRE(sizeof(Shard) == 1344);
+  REQUIRE(sizeof(Shard) == 576);
   REQUIRE(offsetof(Shard, lock) == 0);
   REQUIRE(offsetof(Shard, sleepers) == 4);
   REQUIRE(offsetof(Shard, dirty) == 8);
-  REQUIRE(offsetof(Shard, change_sequence) == 12);
-  REQUIRE(offsetof(Shard, change_waiters) == 16);
-  REQUIRE(offsetof(Shard, lock_waits) == 24);
-  REQUIRE(offsetof(Shard, pending) == 32);
+  REQUIRE(offsetof(Shard, watched) == 12);
+  REQUIRE(offsetof(Shard, lock_waits) == 16);
+  REQUIRE(offsetof(Shard, intent) == 24);
+  REQUIRE(offsetof(Shard, retired) == 32);
+  REQUIRE(offsetof(Shard, spare) == 40);
   REQUIRE(offsetof(Shard, epoch) == 64);
   REQUIRE(offsetof(Shard, table) == 72);
   REQUIRE(offsetof(Shard, generation) == 80);
   REQUIRE(offsetof(Shard, items) == 128);
-  REQUIRE(offsetof(Shard, tombstones) == 136);
-  REQUIRE(offsetof(Shard, stored_bytes) == 144);
-  REQUIRE(offsetof(Shard, insertions) == 152);
-  REQUIRE(offsetof(Shard, scan_hint) == 160);
-  REQUIRE(offsetof(Shard, retired) == 168);
+  REQUIRE(offsetof(Shard, pending) == 136);
+  REQUIRE(offsetof(Shard, tombstones) == 144);
+  REQUIRE(offsetof(Shard, stored_bytes) == 152);
+  REQUIRE(offsetof(Shard, insertions) == 160);
+  REQUIRE(offsetof(Shard, scan_hint) == 168);
   REQUIRE(offsetof(Shard, partial) == 192);
-  REQUIRE(offsetof(Shard, spare) == 576);
+}
+
+TEST_CASE("an intent is its checksum and the stores that it stands for") {
+  REQUIRE(sizeof(Intent) == 16);
+  REQUIRE(offsetof(Intent, checksum) == 0);
+  REQUIRE(offsetof(Intent, count) == 8);
+  REQUIRE(sizeof(Intent::Store) == 16);
+  REQUIRE(offsetof(Intent::Store, offset) == 0);
+  REQUIRE(offsetof(Intent::Store, word) == 8);
 }
 
 TEST_CASE("a bucket is one cache line and a page half of one") {

@@ -139,7 +139,7 @@ TEST_CASE("a spare block that was damaged is refused before it is written to") {
   Heap other = dictionary.heap(1);
   one.allocate(64);
   const std::uint64_t foreign = other.allocate(64);
-  dictionary.segment().shard(0).spare[class_of(64)] = foreign;
+  dictionary.segment().shard(0).spare[class_of(64) % kSpares] = SpareWord(foreign, class_of(64)).bits();
   REQUIRE(test::error_of([&] { one.allocate_replacement(64); }) == errc::corrupted);
 }
 

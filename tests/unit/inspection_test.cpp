@@ -107,7 +107,7 @@ TEST_CASE("the figures add up to each other, to the items and to the memory in u
     for (std::uint32_t shard = 0; shard < d.segment().identity().shard_count; ++shard) {
       for (const std::uint64_t spare : d.segment().shard(shard).spare) {  // kept aside counts as in use
         if (spare == 0) continue;
-        const Page& page = d.segment().page(d.segment().page(d.segment().page_of(spare)).head.load());
+        const Page& page = d.segment().page(d.segment().page(d.segment().page_of(SpareWord(spare).offset())).head.load());
         live_blocks += class_bytes(PageWord(page.word.load()).size_class());
       }
     }
@@ -123,7 +123,7 @@ TEST_CASE("the figures add up to each other, to the items and to the memory in u
     REQUIRE((gc.total_free_blocks == 0) == (gc.total_free_space == 0));
     REQUIRE(gc.retired_blocks == 0);
     const std::uint64_t committed = d.segment().header().committed.load();
-    REQUIRE(stats.heap_committed == d.segment().identity().pages_at + committed * (page_bytes + sizeof(Page)));
+    REQUIRE(stats.heap_committed == d.segment().identity().areas_at + committed * (page_bytes + sizeof(Page)));
     REQUIRE(pages.free + pages.tables + pages.large + pages.blocks + pages.span_ends <= committed * page_bytes);
   }
   REQUIRE(d.problems().empty());

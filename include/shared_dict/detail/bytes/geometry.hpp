@@ -19,7 +19,6 @@ namespace shared_dict::detail {
 inline constexpr std::uint64_t kMinPageBytes = 4096;
 inline constexpr std::uint64_t kMaxPageBytes = 16384;
 inline constexpr std::uint64_t kMaxHeapSize = std::uint64_t{1} << 44;
-inline constexpr std::uint32_t kMaxProcesses = 1000;
 
 // ---- entries: {EntrySizes, key, value}, key and value from 8-aligned places, the value from a place aligned for its type.
 
@@ -128,7 +127,8 @@ inline void plan(Identity& identity, const TypeShape& shape) noexcept {
   identity.page_count = static_cast<std::uint32_t>(std::min<std::uint64_t>((blocks + tables) / page + 1, 0xffff'fff0U));
   identity.records_at = kHeaderBytes;
   identity.shards_at = identity.records_at + identity.max_processes * sizeof(ProcessRecord);
-  identity.pages_at = round_up(identity.shards_at + identity.shard_count * sizeof(Shard), 4096);
+  identity.areas_at = round_up(identity.shards_at + identity.shard_count * sizeof(Shard), 4096);
+  identity.pages_at = identity.areas_at + std::uint64_t{identity.max_processes} * sizeof(ProcessArea);
   identity.data_at = round_up(identity.pages_at + std::uint64_t{identity.page_count} * sizeof(Page), page);
   identity.segment_bytes = identity.data_at + std::uint64_t{identity.page_count} * page;
 }
@@ -139,7 +139,8 @@ inline bool plausible(const Identity& i, std::uint64_t file_bytes) noexcept {
          std::has_single_bit(i.page_bytes) && i.page_bytes >= kMinPageBytes && i.page_bytes <= kMaxPageBytes &&
          std::has_single_bit(i.shard_count) && i.shard_count <= 256 && i.page_count >= 1 && i.records_at == kHeaderBytes &&
          i.shards_at == i.records_at + i.max_processes * sizeof(ProcessRecord) &&
-         i.pages_at == round_up(i.shards_at + i.shard_count * sizeof(Shard), 4096) &&
+         i.areas_at == round_up(i.shards_at + i.shard_count * sizeof(Shard), 4096) &&
+         i.pages_at == i.areas_at + std::uint64_t{i.max_processes} * sizeof(ProcessArea) &&
          i.data_at == round_up(i.pages_at + std::uint64_t{i.page_count} * sizeof(Page), i.page_bytes) &&
          i.segment_bytes == i.data_at + std::uint64_t{i.page_count} * i.page_bytes && i.segment_bytes <= file_bytes &&
          std::has_single_bit(i.value_alignment) && i.value_alignment <= 4096 && i.key_name_bytes <= kTypeNameBytes &&

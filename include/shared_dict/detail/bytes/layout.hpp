@@ -3,11 +3,12 @@
 //   0            header        one page: identity, geometry, type names; then what changes, grouped by the rule that protects it
 //   records_at   records       one ProcessRecord for each process that can be attached
 //   shards_at    shards        one Shard for each independent lock
+//   areas_at     areas         one ProcessArea for each record: what its process looks at and waits for; committed when it is used
 //   pages_at     page table    one Page for each page: the true owner word, and what can be derived from the rest
 //   data_at      pages         slot tables, spans of blocks of one size class, runs for large blocks
 //
-// What is true: slot words, table words, page words up to the frontier, record states, the clear generation. All else (free
-// lists, counts) is derived and rebuilt from it.
+// What is true: slot words, table words, page words up to the frontier, record states, the clear generation, intents, pins, waiters.
+// All else (free lists, counts) is derived and rebuilt from it.
 #pragma once
 
 #include <atomic>
@@ -30,6 +31,11 @@ inline constexpr std::uint32_t kMaxClasses = 96;
 inline constexpr std::uint32_t kRunBins = 64;
 inline constexpr std::uint32_t kSlotsPerBucket = 7;
 inline constexpr std::uint32_t kTypeNameBytes = 1024;
+inline constexpr std::uint32_t kSpares = 3;
+inline constexpr std::uint32_t kMaxProcesses = 1000;
+inline constexpr std::uint32_t kPins = 4096;     // views and loans of a process at once
+inline constexpr std::uint32_t kWaiters = 256;   // threads of a process that wait for changes at once
+inline constexpr std::uint32_t kUserWords = 16;  // bits for all records
 
 // The part of the header that its creator writes and nobody changes; its checksum is verified on attach.
 struct Identity {
@@ -39,6 +45,7 @@ struct Identity {
   std::uint64_t max_items;         // 0: no bound
   std::uint64_t records_at;
   std::uint64_t shards_at;
+  std::uint64_t areas_at;
   std::uint64_t pages_at;
   std::uint64_t data_at;
   std::uint64_t segment_bytes;
@@ -92,19 +99,17 @@ struct Header {
   Word64 recoveries;               // for people; relaxed
   std::byte pad6[40];
 
-  // Room for views and waiting: counters that writers look at.
-  Word32 pins;
-  std::byte pad4[60];
+  // Bit for bit the records whose processes have ever viewed, loaned or waited: whose areas writers must look at.
+  Word64 area_users[kUserWords];
 
   Pool pool;
-  std::byte pad5[kHeaderBytes - 3072 - 3 * 64 - sizeof(Pool)];
+  std::byte pad5[kHeaderBytes - 3072 - 4 * 64 - sizeof(Pool)];
 };
 
 // A process that is attached. Written under the guard by the process itself, freed under the guard by it or by whoever finds it
-// dead. `intent` and the pins have their place here for batches and views.
+// dead.
 struct ProcessRecord {
   Word64 state;                    // RecordState, true: stored last on taking, last on freeing
-  Word64 intent;
   Word64 pid_namespace;            // relaxed, as a probe may look while the record changes hands; `state` tells
   Word64 start_time;
   Word64 lock_device;              // which file is this process's lock
@@ -112,21 +117,39 @@ struct ProcessRecord {
   Word32 pid;
   Word32 pad0;
   Word64 forking;                  // generation << 32 | children that haven't got a record of their own yet
-  std::uint64_t pins_at;
-  std::uint64_t reserved[7];
+  std::byte pad1[8];
+
+  // Read by writers. Only grow, while the process is attached.
+  Word32 pins_used;                // the pins behind are zero
+  Word32 waiters_used;             // the waiters behind are free
+  Word32 area_committed;           // bit for bit the 4096 bytes of its area that memory was ever put behind; for people
+  std::byte pad2[52];
+};
+
+// A thread that waits for a change of a key.
+struct Waiter {
+  Word64 hash;                     // of the key; 0: it was changed
+  Word32 shard;                    // + 1; 0: nobody waits here. Stored under the shard's lock, but for the 0
+  Word32 sequence;                 // steps when there is something to look at; the thread sleeps on it
+};
+
+// What a process has of its own besides its record.
+struct ProcessArea {
+  Waiter waiters[kWaiters];
+  Word64 pins[kPins];              // offsets of the blocks that must stay as they are; 0: none
 };
 
 // One independent part of the dictionary: every key belongs to one by its hash.
 struct Shard {
-  // Taken by writers.
+  // Written by writers: all that most changes of a value need, so that it comes to a processor in one piece.
   Word32 lock;                     // LockWord
   Word32 sleepers;                 // a hint: whoever releases the lock wakes one
   Word32 dirty;                    // 1: an owner died in it; whoever has the lock rebuilds first
-  Word32 change_sequence;          // room for waiting
-  Word64 change_waiters;
+  Word32 watched;                  // 1: somebody may wait for a change of a key
   Word64 lock_waits;               // relaxed
-  Word64 pending;                  // 1: its owner is about to add an item, and has counted the others
-  std::byte pad0[24];
+  Word64 intent;                   // true: the offset of an Intent that has happened but isn't carried out yet; 0: none
+  Word64 retired;                  // derived: list of blocks that are viewed or loaned, by offset
+  std::uint64_t spare[kSpares];    // derived: SpareWord, the block that was replaced last, for the next replacement; 0: none
 
   // Read by readers. Stored under the lock.
   Word64 epoch;                    // steps before a table or an unversioned block is freed; never reset
@@ -136,15 +159,26 @@ struct Shard {
 
   // Derived. Written under the lock; the words are also read without, as a hint.
   Word64 items;
+  Word64 pending;                  // items that its owner is about to add, having counted the others
   Word64 tombstones;
   Word64 stored_bytes;             // of keys and values
   Word64 insertions;               // keys that were added, ever: tells a scan whether one may have moved
   std::uint64_t scan_hint;         // bucket where extract_any goes on
-  std::uint64_t retired;           // room for blocks that are still viewed
   std::byte pad2[16];
 
   std::uint32_t partial[kMaxClasses];  // derived: first span with a free block of each size class, page + 1
-  std::uint64_t spare[kMaxClasses];    // derived: the block that was replaced last, for the next replacement; 0: none
+};
+
+// Stores that are one change together: what a batch is, and what is left to do of it if its process dies. An ordinary block of a
+// shard whose lock is held.
+struct Intent {
+  std::uint64_t checksum;          // of all that follows
+  std::uint64_t count;
+  struct Store {
+    std::uint64_t offset;          // of a word
+    std::uint64_t word;
+  };
+  // Store stores[count];
 };
 
 // Seven slots behind the version that a reader compares; one cache line.
@@ -164,17 +198,23 @@ struct Page {
   std::uint32_t next;
 };
 
-static_assert(sizeof(Identity) == 2176, "fixed-width fields without padding: 32- and 64-bit processes share the segment");
+static_assert(sizeof(Identity) == 2184, "fixed-width fields without padding: 32- and 64-bit processes share the segment");
 static_assert(offsetof(Header, identity) == 24, "layout of record");
 static_assert(offsetof(Header, committed) == 3072, "begins a cache line of its own");
 static_assert(offsetof(Header, clear_generation) == 3080, "lies beside `committed`, which readers load anyway");
-static_assert(offsetof(Header, pool) == 3264, "begins a cache line of its own");
+static_assert(offsetof(Header, area_users) == 3200, "begins a cache line of its own");
+static_assert(offsetof(Header, pool) == 3328, "begins a cache line of its own");
 static_assert(sizeof(Header) == kHeaderBytes, "one page");
+static_assert(kUserWords * 64 >= kMaxProcesses, "a bit for each record");
 static_assert(sizeof(ProcessRecord) == 128, "two cache lines: records of different processes don't share one");
+static_assert(offsetof(ProcessRecord, pins_used) == 64, "what writers read changes rarely");
+static_assert(sizeof(ProcessArea) == 9 * 4096, "whole pages: each process puts memory behind its own");
+static_assert(offsetof(ProcessArea, pins) == 4096, "waiters and pins are committed apart");
 static_assert(offsetof(Shard, epoch) == 64 && offsetof(Shard, items) == 128, "lock, read side and write side on three lines");
-static_assert(sizeof(Shard) == 1344 && sizeof(Shard) % kCacheLine == 0, "shards don't share cache lines");
+static_assert(sizeof(Shard) == 576 && sizeof(Shard) % kCacheLine == 0, "shards don't share cache lines");
 static_assert(sizeof(Bucket) == kCacheLine, "a probe touches one cache line");
 static_assert(sizeof(Page) == 32, "two to a cache line");
 static_assert(sizeof(Pool) == 296, "layout of record");
+static_assert(sizeof(Intent) == 16 && sizeof(Intent::Store) == 16, "layout of record");
 
 }  // namespace shared_dict::detail

@@ -136,9 +136,51 @@ class EntrySizes {
   friend constexpr bool operator==(EntrySizes, EntrySizes) noexcept = default;
 
   static constexpr std::uint64_t kMaxKey = (std::uint64_t{1} << 24) - 1;
-  static constexpr std::uint64_t kMaxValue = (std::uint64_t{1} << 40) - 1;
+  static constexpr std::uint64_t kMaxValue = (std::uint64_t{1} << 40) - kMaxKey - 2;  // so not all of the top 16 bits are set
 
  private:
+  std::uint64_t bits_ = 0;
+};
+
+// A block that is kept aside, and its size class: 0 is none.
+//
+//   63        48 47                             0
+//  +------------+--------------------------------+
+//  | class + 1  | offset of the block            |
+//  +------------+--------------------------------+
+class SpareWord {
+ public:
+  constexpr explicit SpareWord(std::uint64_t bits) noexcept : bits_(bits) {}
+  constexpr SpareWord(std::uint64_t offset, std::uint32_t size_class) noexcept
+      : bits_(offset | (std::uint64_t{size_class} + 1) << 48) {}
+
+  constexpr std::uint64_t bits() const noexcept { return bits_; }
+  constexpr bool none() const noexcept { return bits_ == 0; }
+  constexpr bool of(std::uint32_t size_class) const noexcept { return bits_ >> 48 == std::uint64_t{size_class} + 1; }
+  constexpr std::uint64_t offset() const noexcept { return bits_ & 0xffff'ffff'ffff; }
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
+// The first word of a block on a shard's list of retired ones. Its top bits can't be those of an entry's sizes: no value is that large.
+//
+//   63        48 47                          3 2 1 0
+//  +------------+-----------------------------+-----+
+//  | 0xffff     | offset of the next one      |large|
+//  +------------+-----------------------------+-----+
+class RetiredWord {
+ public:
+  constexpr explicit RetiredWord(std::uint64_t bits) noexcept : bits_(bits) {}
+  constexpr RetiredWord(std::uint64_t next, bool large) noexcept : bits_(kMark | next | (large ? 1 : 0)) {}
+
+  constexpr std::uint64_t bits() const noexcept { return bits_; }
+  constexpr bool valid() const noexcept { return (bits_ & kMark) == kMark && (bits_ & 6) == 0; }
+  constexpr std::uint64_t next() const noexcept { return bits_ & 0xffff'ffff'fff8; }
+  constexpr bool large() const noexcept { return (bits_ & 1) != 0; }
+
+ private:
+  static constexpr std::uint64_t kMark = 0xffff'0000'0000'0000;
   std::uint64_t bits_ = 0;
 };
 

@@ -6,9 +6,11 @@
 //
 // Recovery (reap): under the guard, so that nobody else does it at the same time, and while the lock words still name the dead
 // process, so that no writer is in its shards:
-//   1. for each lock word that it holds, the pool's included: dirty = 1, then the word to free. Who takes it next rebuilds
+//   1. its pins and waiters go.
+//   2. a batch that it had begun is carried out (intent.hpp).
+//   3. for each lock word that it holds, the pool's included: dirty = 1, then the word to free. Who takes it next rebuilds
 //      what is derived before it does anything else (repair.hpp, page_pool.hpp).
-//   2. the record gets its next generation and is free.
+//   4. the record gets its next generation and is free.
 // Every step can be repeated: a recoverer that dies leaves the record in use, and the next one starts over. A shard is never
 // free and unmarked, as the mark comes first.
 #pragma once
@@ -25,8 +27,10 @@
 #include <shared_dict/detail/bytes/words.hpp>
 #include <shared_dict/detail/mechanisms/failure.hpp>
 #include <shared_dict/detail/mechanisms/guard.hpp>
+#include <shared_dict/detail/mechanisms/intent.hpp>
 #include <shared_dict/detail/mechanisms/local_registry.hpp>
 #include <shared_dict/detail/mechanisms/place.hpp>
+#include <shared_dict/detail/mechanisms/process_area.hpp>
 #include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/platform/futex.hpp>
 #include <shared_dict/detail/platform/process.hpp>
@@ -139,7 +143,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       const std::unique_lock probing(guard_->process_mutex(), std::try_to_lock);
       if (!probing || (names(owner) && !is_dead(owner.record()))) return false;
     }
-    const Guard::Hold hold = guard_->hold_until(Clock::now() + std::chrono::milliseconds(20));
+    const Guard::Hold hold = guard_->hold_until(Clock::now() + kReapPatience);
     if (!hold) return false;
     if (!names(owner)) {
       // Its process has left, and a thread of it ended here: see leave().
@@ -148,6 +152,19 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     if (!is_dead(owner.record())) return false;
     reap(owner.record());
     return true;
+  }
+
+  // Cleans up after the dead among those whose views, loans or waits others look at. Not if the guard can't be had soon.
+  SHARED_DICT_COLD bool reap_dead_area_users() {
+    bool any = false;
+    const Guard::Hold hold = guard_->hold_until(Clock::now() + kReapPatience);
+    if (!hold) return false;
+    for_each_area_user(segment_, [&](std::uint32_t index) {
+      if (!state_of(index).used() || !is_dead(index)) return;
+      reap(index);
+      any = true;
+    });
+    return any;
   }
 
   // Cleans up after every dead process. With the guard held.
@@ -236,7 +253,6 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       locked = lock->try_lock();
     }
     if (!locked) return false;
-    record.intent.store(0, std::memory_order_relaxed);  // relaxed: [R1] publishes it
     record.forking.store(static_cast<std::uint64_t>(state.generation()) << 32, std::memory_order_relaxed);  // relaxed: as above
     // relaxed: [R1] publishes all of them
     record.pid_namespace.store(self_.pid_namespace, std::memory_order_relaxed);
@@ -255,11 +271,13 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // With the guard held, of a record whose process is dead, or leaves.
   void free_record(std::uint32_t index) noexcept {
     ProcessRecord& record = segment_.record(index);
+    clear_area(segment_, index);
     // [R3] release, pairs with [R2]: what was done for the dead process is done before its record can be taken.
     record.state.store(state_of(index).freed().bits(), std::memory_order_release);
   }
 
   void reap(std::uint32_t index) {
+    clear_area(segment_, index);
     release_all(LockWord(index, state_of(index).generation()));
     free_record(index);
     segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
@@ -274,8 +292,13 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     f(header.pool.lock, header.pool.dirty);
   }
 
-  // True if there were any.
-  bool release_all(LockWord dead) const noexcept {
+  // True if there were any. All shards of a batch are locked until the batch is done, so that comes before the first release.
+  bool release_all(LockWord dead) const {
+    for (std::uint32_t i = 0; i < segment_.identity().shard_count; ++i) {
+      Shard& shard = segment_.shard(i);
+      // relaxed: only says whether this word is the dead one's, and then nobody else changes it.
+      if (LockWord(shard.lock.load(std::memory_order_relaxed)) == dead) carry_out(segment_, shard, name_);
+    }
     bool any = false;
     for_each_lock([&](Word32& lock, Word32& dirty) { any = release_dead(lock, dirty, dead) || any; });
     return any;
@@ -365,6 +388,8 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   bool leads_here(const Place& place) const {
     return status_of(place.segment()).value_or(FileStatus{}).id == segment_.id();
   }
+
+  static constexpr std::chrono::milliseconds kReapPatience{20};
 
   Segment segment_;
   std::string name_;

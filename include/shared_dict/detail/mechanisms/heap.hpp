@@ -5,16 +5,22 @@
 // shard's repair throws away (repair.hpp).
 //
 // Replacing a value takes a block and frees one of mostly the same size. So the block that was replaced last is kept aside, one for
-// each class, and is the next replacement's new block: no list changes. A spare block counts as live in its span. The last erase
-// of a shard, and a heap that is full, give the spares back.
+// each of a few classes, and is the next replacement's new block: no list changes. A spare block counts as live in its span. The last
+// erase of a shard, and a heap that is full, give the spares back.
+//
+// A block that somebody views isn't freed but retired: put on a list of the shard, linked through its first word, which no view
+// reads. The next to free a block here, or to look for memory, frees those that are viewed no more. A loan begins as such a block.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/mechanisms/page_pool.hpp>
+#include <shared_dict/detail/mechanisms/process_area.hpp>
 
 namespace shared_dict::detail {
 
@@ -58,36 +64,122 @@ class Heap {
   // For an entry that takes another's place.
   std::uint64_t allocate_replacement(std::uint64_t size) {
     if (size > segment_.classes().largest_block()) return allocate_large(size);
-    std::uint64_t& spare = shard_.spare[class_of(size)];
-    if (spare == 0) return allocate(size);
-    const std::uint64_t offset = spare;
+    const std::uint32_t size_class = class_of(size);
+    const SpareWord spare(shard_.spare[size_class % kSpares]);
+    if (!spare.of(size_class)) return allocate(size);
+    const std::uint64_t offset = spare.offset();
     check(offset % kWord == 0 && segment_.holds(offset, size) && load_word(segment_.at(offset)) == ~offset,
           "a spare block isn't one");
-    spare = 0;
+    shard_.spare[size_class % kSpares] = 0;
     return offset;
   }
 
-  // As `free`, of the entry that was replaced.
+  // As `free_entry`, of the entry that was replaced.
   void free_replaced(std::uint64_t offset, std::uint64_t size) noexcept {
-    if (size > segment_.classes().largest_block()) return free(offset, size);
-    std::uint64_t& spare = shard_.spare[class_of(size)];
+    if (size > segment_.classes().largest_block() || in_view(offset)) return free_entry(offset, size);
+    const std::uint32_t size_class = class_of(size);
+    std::uint64_t& spare = shard_.spare[size_class % kSpares];
     if (spare != 0) return free(offset, size);
-    spare = offset;
+    spare = SpareWord(offset, size_class).bits();
     // The block says itself that it is the spare one: a damaged word would lead to a block in use.
     // [E6] release fence, pairs with [V1]: as [E1].
     release_fence();
     store_word(segment_.at(offset), ~offset);
-    prefetch_rest(offset, size);
   }
 
   void free_spares() noexcept {
-    for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) {
-      if (const std::uint64_t spare = std::exchange(shard_.spare[c], 0); spare != 0) free(spare, class_bytes(c));
+    for (std::uint64_t& word : shard_.spare) {
+      const SpareWord spare(std::exchange(word, 0));
+      if (spare.none()) continue;
+      if (spare.offset() % kWord == 0 && segment_.holds(spare.offset(), kWord) && load_word(segment_.at(spare.offset())) == ~spare.offset()) {
+        free(spare.offset(), 0);
+      } else {
+        shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below
+      }
     }
   }
 
-  // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Never fails: what the pool
-  // doesn't take back now stays with the shard, and its next repair finds it.
+  // Frees the block of an entry that no reader can believe any more: version or epoch have stepped.
+  void free_entry(std::uint64_t offset, std::uint64_t size) noexcept {
+    if (in_view(offset)) {
+      retire(offset, size > segment_.classes().largest_block());
+    } else {
+      free(offset, size);
+    }
+    if (retired() != 0) sweep();
+  }
+
+  // ---- blocks that aren't freed yet
+
+  // A block that is viewed, or loaned. It stays on the list until it is swept or taken off.
+  void retire(std::uint64_t offset, bool large) noexcept {
+    // [E7] release fence, pairs with [V1]: as [E1].
+    release_fence();
+    store_word(segment_.at(offset), RetiredWord(retired(), large).bits());
+    set_retired(offset);
+  }
+
+  // Frees the retired blocks that nobody views any more, and returns how many. Linear in their number and in that of the views.
+  SHARED_DICT_COLD std::uint64_t sweep() noexcept {
+    std::uint64_t left = 0;
+    std::uint64_t freed = 0;
+    try {
+      const std::vector<std::uint64_t> pinned = pinned_blocks(segment_);
+      std::uint64_t before = 0;
+      for (std::uint64_t at = retired(); at != 0;) {
+        const RetiredWord word = retired_word(at);
+        check(left <= kMaxRetired, "a list of retired blocks has no end");
+        if (std::binary_search(pinned.begin(), pinned.end(), at)) {
+          before = at;
+          ++left;
+        } else {
+          take_off(before, at);
+          free(at, word.large() ? run_bytes(at) : 0);
+          ++freed;
+        }
+        at = word.next();
+      }
+    } catch (const std::exception&) {
+      // relaxed: read by this process or by the next owner of the lock.
+      shard_.dirty.store(1, std::memory_order_relaxed);
+    }
+    return freed;
+  }
+
+  // The first retired block; 0: there are none.
+  std::uint64_t retired() const noexcept { return shard_.retired.load(std::memory_order_relaxed); }  // relaxed: under the lock
+
+  // f(offset, large) for each retired block. Throws corrupted.
+  template <class F>
+  void for_each_retired(F f) const {
+    std::uint64_t n = 0;
+    for (std::uint64_t at = retired(); at != 0;) {
+      const RetiredWord word = retired_word(at);
+      check(++n <= kMaxRetired, "a list of retired blocks has no end");
+      f(at, word.large());
+      at = word.next();
+    }
+  }
+
+  // Takes a loaned block off the list: it is about to be an entry's. False if it isn't there.
+  bool reclaim(std::uint64_t offset) {
+    std::uint64_t before = 0;
+    std::uint64_t n = 0;
+    for (std::uint64_t at = retired(); at != 0;) {
+      const RetiredWord word = retired_word(at);
+      check(++n <= kMaxRetired, "a list of retired blocks has no end");
+      if (at == offset) {
+        take_off(before, at);
+        return true;
+      }
+      before = at;
+      at = word.next();
+    }
+    return false;
+  }
+
+  // Frees a block that nobody looks at. Never fails: what the pool doesn't take back now stays with the shard, and its next repair
+  // finds it. `size` only has to be exact if it is a large one.
   void free(std::uint64_t offset, std::uint64_t size) noexcept {
     try {
       if (size > segment_.classes().largest_block()) {
@@ -126,6 +218,7 @@ class Heap {
   void forget_all() noexcept {
     for (std::uint32_t& link : shard_.partial) link = 0;
     for (std::uint64_t& spare : shard_.spare) spare = 0;
+    set_retired(0);
   }
 
   // `used(block)` says which blocks of the span live; there is at least one. The caller has stepped the epoch and fenced.
@@ -150,10 +243,29 @@ class Heap {
   }
 
  private:
-  // Of the next block to be handed out: its first line is here, the others will be when they are written.
-  void prefetch_rest(std::uint64_t offset, std::uint64_t size) const noexcept {
-    if (size > kCacheLine) prefetch_to_write(segment_.at(offset + kCacheLine));
-    if (size > 2 * kCacheLine) prefetch_to_write(segment_.at(offset + 2 * kCacheLine));
+  void set_retired(std::uint64_t offset) noexcept { shard_.retired.store(offset, std::memory_order_relaxed); }  // relaxed: as above
+
+  bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset); }
+
+  RetiredWord retired_word(std::uint64_t at) const {
+    check(at % kWord == 0 && segment_.holds(at, kWord), "a list of retired blocks leads outside the segment");
+    const RetiredWord word(load_word(segment_.at(at)));
+    check(word.valid(), "a list of retired blocks leads to something else");
+    return word;
+  }
+
+  // Block `at` behind `before` (0: the first).
+  void take_off(std::uint64_t before, std::uint64_t at) {
+    const std::uint64_t next = retired_word(at).next();
+    if (before == 0) {
+      set_retired(next);
+    } else {
+      store_word(segment_.at(before), RetiredWord(next, retired_word(before).large()).bits());
+    }
+  }
+
+  std::uint64_t run_bytes(std::uint64_t offset) const noexcept {
+    return std::uint64_t{load_page_word(segment_, segment_.page_of(offset)).pages()} << segment_.page_shift();
   }
 
   static bool full(const Page& span, const SizeClass& shape) noexcept {
@@ -166,6 +278,7 @@ class Heap {
 
   // When there are none, this shard's spares may be what keeps some.
   std::uint32_t take_pages(PageWord owner) {
+    if (retired() != 0) sweep();
     try {
       return PagePool(writer_).take(owner);
     } catch (const Error& error) {
@@ -213,6 +326,7 @@ class Heap {
   }
 
   void free_block(std::uint64_t offset) {
+    check(segment_.holds(offset, kWord), "a block lies outside its span");
     const std::uint32_t page = segment_.page(segment_.page_of(offset)).head.load(std::memory_order_relaxed);  // relaxed: own span
     check(page < segment_.identity().page_count, "a block lies outside its span");
     const PageWord word = load_page_word(segment_, page);
@@ -228,7 +342,6 @@ class Heap {
     release_fence();
     store_word(segment_.at(offset), span.first_free);
     span.first_free = static_cast<std::uint32_t>(block) + 1;
-    prefetch_rest(offset, shape.block_bytes);
     --span.live;
     if (span.live == 0) {
       PagePool pool(writer_);  // if it can't be had, the empty span stays: unlisted only if it was full, found by the repair
@@ -263,6 +376,8 @@ class Heap {
       shard_.partial[size_class] = span.next;
     }
   }
+
+  static constexpr std::uint64_t kMaxRetired = std::uint64_t{kMaxProcesses} * kPins;  // each is pinned
 
   const Writer& writer_;
   Segment& segment_;

@@ -1,8 +1,6 @@
 // The lock of a shard or of the pool: one word that names its owner.
 //
-// Uncontended it is one compare-and-swap to take and one exchange to release. The exchange makes an operation linearizable: it returns
-// only when what it stored can be seen by everybody. (A plain store could still be in this processor's store buffer while the same
-// thread already reads another key.)
+// Uncontended it is one compare-and-swap to take and one store to release.
 //
 // Who sleeps leaves a mark in a word of its own; it is a hint. Every nap is bounded, so a mark that is missed costs a millisecond or
 // two. Killed sleepers leave at most a mark, and the next release takes it away.
@@ -79,8 +77,8 @@ class OwnerLock {
   void release() noexcept {
     if (word_ == nullptr) return;
     if (mine()) {
-      // [L2] seq_cst, so that it is a full barrier too; pairs with [L1], [L3], [L4]: the next owner sees all that this one did.
-      word_->exchange(0, std::memory_order_seq_cst);
+      // [L2] release, pairs with [L1], [L3], [L4]: the next owner sees all that this one did.
+      word_->store(0, std::memory_order_release);
       if (sleepers_->load(std::memory_order_relaxed) != 0) wake_sleeper();  // relaxed: a hint
     }
     word_ = nullptr;

@@ -43,6 +43,7 @@ class Segment {
         page_shift_(static_cast<std::uint32_t>(std::countr_zero(identity.page_bytes))),
         records_(base_ + identity.records_at),
         shards_(base_ + identity.shards_at),
+        areas_(base_ + identity.areas_at),
         pages_(base_ + identity.pages_at) {}
 
   const FileId& id() const noexcept { return id_; }
@@ -57,6 +58,8 @@ class Segment {
     return reinterpret_cast<ProcessRecord*>(records_)[index];
   }
   Shard& shard(std::uint32_t index) const noexcept { return reinterpret_cast<Shard*>(shards_)[index]; }
+  // Only the part that its record says to be in use has memory behind it.
+  ProcessArea& area(std::uint32_t record) const noexcept { return reinterpret_cast<ProcessArea*>(areas_)[record]; }
   Page& page(std::uint32_t index) const noexcept { return reinterpret_cast<Page*>(pages_)[index]; }
   Bucket* buckets(TableWord table) const noexcept { return reinterpret_cast<Bucket*>(base_ + table.offset()); }
 
@@ -65,6 +68,9 @@ class Segment {
   }
   std::uint32_t page_of(std::uint64_t offset) const noexcept {
     return static_cast<std::uint32_t>((offset - identity_.data_at) >> page_shift_);
+  }
+  std::uint64_t offset_of(const void* address) const noexcept {
+    return static_cast<std::uint64_t>(static_cast<const std::byte*>(address) - base_);
   }
   std::uint32_t page_shift() const noexcept { return page_shift_; }
 
@@ -81,6 +87,11 @@ class Segment {
 
   bool holds_table(TableWord table) const noexcept {
     return table.log2_buckets() < 40 && holds(table.offset(), table.buckets() * sizeof(Bucket));
+  }
+
+  // Puts memory behind 4096 bytes of a process's area. Can be repeated.
+  std::error_code commit_area(std::uint32_t record, std::uint64_t at) noexcept {
+    return commit_range(file_, identity_.areas_at + std::uint64_t{record} * sizeof(ProcessArea) + at, 4096);
   }
 
   // Puts memory behind the pages below `pages`, some ahead so that the system call is rare. With the pool's lock held. A death
@@ -127,6 +138,7 @@ class Segment {
   std::uint32_t page_shift_ = 0;
   std::byte* records_ = nullptr;
   std::byte* shards_ = nullptr;
+  std::byte* areas_ = nullptr;
   std::byte* pages_ = nullptr;
   mutable MovableAtomic<std::uint64_t> known_bytes_{0};
 };

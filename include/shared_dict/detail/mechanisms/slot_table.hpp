@@ -36,12 +36,22 @@ class SlotTable {
     return {(at.bucket - 1) & mask_, kSlotsPerBucket - 1};
   }
 
+  const Word64& at(Position at) const noexcept { return buckets_[at.bucket].slots[at.slot]; }
+
   SlotWord word(Position at) const noexcept {
     // relaxed: only the owner of the lock stores slot words, and that is the caller.
     return SlotWord(buckets_[at.bucket].slots[at.slot].load(std::memory_order_relaxed));
   }
 
-  // The moment of every insertion, replacement and erasure.
+  // The moment of an insertion. An exchange, as it makes the operation linearizable: it returns only when what it stored can be seen by
+  // everybody. (A plain store could still be in this processor's store buffer while the same thread already reads another key.) For
+  // the other changes it is the step of the version, behind their slot word, that sees to it.
+  void publish(Position at, SlotWord word) noexcept {
+    // [S4] seq_cst, pairs with [S2], [I1]: as [S1].
+    buckets_[at.bucket].slots[at.slot].exchange(word.bits(), std::memory_order_seq_cst);
+  }
+
+  // The moment of every replacement and erasure.
   void store(Position at, SlotWord word) noexcept {
     // [S1] release, pairs with [S2], [I1]: the entry is complete before a slot refers to it.
     buckets_[at.bucket].slots[at.slot].store(word.bits(), std::memory_order_release);
@@ -52,8 +62,9 @@ class SlotTable {
     Word64& version = buckets_[at.bucket].version;
     // relaxed: only the owner of the lock changes it.
     const std::uint64_t next_version = version.load(std::memory_order_relaxed) + 1;
-    // [V2] release, pairs with [V3]: a reader that sees the step sees the new slot word.
-    version.store(next_version, std::memory_order_release);
+    // [V2] seq_cst, pairs with [V3], [V6]: a reader that sees the step sees the new slot word; who looks at the pins afterwards
+    // sees those of all viewers that don't see the step.
+    version.exchange(next_version, std::memory_order_seq_cst);
   }
 
   struct Found {

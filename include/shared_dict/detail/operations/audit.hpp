@@ -4,8 +4,8 @@
 //            are what the words say
 //   shards   table and entries lie in runs that the shard owns; keys are where a search finds them, once, in the right shard; items,
 //            tombstones and bytes are what the table says
-//   blocks   each live block belongs to one entry, fits it, and lies on a block boundary; live + listed + never used = all; a run
-//            without a live block is in the pool
+//   blocks   each live block belongs to one entry, fits it, and lies on a block boundary, or is a spare or a retired one;
+//            live + listed + never used = all; a run without a live block is in the pool
 #pragma once
 
 #include <cstdint>
@@ -105,10 +105,10 @@ class Audit {
     if (fields.tombstones.load(std::memory_order_relaxed) != tombstones) note(in_shard(index) + "its count of tombstones is wrong");
     if (fields.stored_bytes.load(std::memory_order_relaxed) != bytes) note(in_shard(index) + "its count of bytes is wrong");
     if (fields.dirty.load(std::memory_order_relaxed) != 0) note(in_shard(index) + "it waits to be repaired");  // relaxed
-    for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) {
-      check_list(index, fields, c);
-      check_spare(index, fields, c);
-    }
+    if (fields.intent.load(std::memory_order_relaxed) != 0) note(in_shard(index) + "a batch isn't through");  // relaxed
+    for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) check_list(index, fields, c);
+    for (const std::uint64_t spare : fields.spare) check_spare(index, SpareWord(spare));
+    check_retired(shard);
   }
 
   // The bytes of its key and value.
@@ -145,14 +145,33 @@ class Audit {
     return stored;
   }
 
-  void check_spare(std::uint32_t index, const Shard& fields, std::uint32_t size_class) {
-    const std::uint64_t spare = fields.spare[size_class];
-    if (spare == 0) return;
-    Run* const run = segment_.holds(spare, kWord) ? run_of(spare) : nullptr;
-    if (run == nullptr || run->word.kind() != PageKind::span || run->word.shard() != index || run->word.size_class() < size_class) {
+  void check_spare(std::uint32_t index, SpareWord spare) {
+    if (spare.none()) return;
+    Run* const run = segment_.holds(spare.offset(), kWord) ? run_of(spare.offset()) : nullptr;
+    if (run == nullptr || run->word.kind() != PageKind::span || run->word.shard() != index || !holds_class(run->word.size_class(), spare)) {
       return note(in_shard(index) + "a spare block lies in pages of another use");
     }
-    run->blocks.push_back(spare);
+    run->blocks.push_back(spare.offset());
+  }
+
+  // A block may come from a larger class than its size's.
+  static bool holds_class(std::uint32_t size_class, SpareWord spare) noexcept {
+    for (std::uint32_t c = 0; c <= size_class && c < kMaxClasses; ++c) {
+      if (spare.of(c)) return true;
+    }
+    return false;
+  }
+
+  // What is viewed, loaned, or was until a moment ago.
+  void check_retired(LockedShard& shard) {
+    const std::string where = in_shard(shard.index());
+    shard.heap().for_each_retired([&](std::uint64_t offset, bool large) {
+      Run* const run = run_of(offset);
+      if (run == nullptr || run->word.kind() != (large ? PageKind::large : PageKind::span) || run->word.shard() != shard.index()) {
+        return note(where + "a retired block lies in pages of another use");
+      }
+      run->blocks.push_back(offset);
+    });
   }
 
   void check_list(std::uint32_t index, const Shard& fields, std::uint32_t size_class) {

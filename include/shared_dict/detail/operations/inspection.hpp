@@ -2,12 +2,23 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 #include <shared_dict/detail/operations/mutation.hpp>
 #include <shared_dict/stats.hpp>
 
 namespace shared_dict::detail {
+
+// Memory that was put behind the areas of processes.
+inline std::uint64_t area_bytes(const Segment& segment) noexcept {
+  std::uint64_t pages = 0;
+  for (std::uint32_t i = 0; i < segment.identity().max_processes; ++i) {
+    // relaxed: a figure for people.
+    pages += static_cast<std::uint32_t>(std::popcount(segment.record(i).area_committed.load(std::memory_order_relaxed)));
+  }
+  return pages * 4096;
+}
 
 inline Stats collect_stats(const Attachment& attachment) noexcept {
   const Segment& segment = attachment.segment();
@@ -19,7 +30,7 @@ inline Stats collect_stats(const Attachment& attachment) noexcept {
   // relaxed, all that follow: figures for people.
   stats.recoveries = segment.header().recoveries.load(std::memory_order_relaxed);
   const std::uint64_t pages = segment.header().committed.load(std::memory_order_relaxed);
-  stats.heap_committed = static_cast<std::size_t>(identity.pages_at + pages * (identity.page_bytes + sizeof(Page)));
+  stats.heap_committed = static_cast<std::size_t>(identity.areas_at + pages * (identity.page_bytes + sizeof(Page)) + area_bytes(segment));
   const std::uint64_t generation = segment.header().clear_generation.load(std::memory_order_relaxed);
   // relaxed, all: as above
   for (std::uint32_t i = 0; i < identity.shard_count; ++i) {
@@ -41,6 +52,7 @@ inline Stats collect_stats(const Attachment& attachment) noexcept {
 
 inline GcStats collect_gc_stats(const Writer& writer) {
   const Segment& segment = writer.attachment.segment();
+  writer.attachment.reap_dead_area_users();
   GcStats stats;
   const auto add = [&](std::uint64_t blocks, std::uint64_t bytes) {
     if (blocks == 0) return;
@@ -50,6 +62,8 @@ inline GcStats collect_gc_stats(const Writer& writer) {
   };
   for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
     LockedShard shard(writer, i);
+    if (shard.heap().retired() != 0) shard.heap().sweep();
+    shard.heap().for_each_retired([&](std::uint64_t, bool) { ++stats.retired_blocks; });
     for (std::uint32_t c = 0; c < segment.classes().count(); ++c) {
       const SizeClass& shape = segment.classes()[c];
       std::uint32_t link = shard.fields().partial[c];

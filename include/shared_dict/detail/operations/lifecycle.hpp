@@ -370,7 +370,7 @@ class Lifecycle {
     std::error_code error;
     made.file = create_new(path, options.permissions, error);
     if (!error) error = set_size(made.file, identity.segment_bytes);
-    if (!error) error = commit_range(made.file, 0, identity.pages_at);
+    if (!error) error = commit_range(made.file, 0, identity.areas_at);
     if (error) {
       abandon();
       cant("can't create " + path.string(), error);

@@ -7,8 +7,13 @@
 //   replace    allocate, fill | slot word | version + 1, free the old block
 //   in place   | value word
 //   erase      | slot word | version + 1, count, free the block
+//   loan       allocate, retire, pin |
+//   publish    take off the list, fill | as insert or replace, unpin
 //   grow       allocate, fill | table word | epoch + 1, free the old table
 //   clear      (all shards locked) | clear generation | each shard: epoch + 1, no table, free everything
+//   batch      (its shards locked) batch.hpp
+//
+// Then waiters are told, still under the lock: whoever repairs after a death tells them again.
 //
 // What dies left of the bar leaves blocks or pages that no slot refers to; what dies right of it leaves the same and wrong
 // counts. The repair finds both, and steps the epoch before it frees the first byte, as the version may not have been stepped.
@@ -77,42 +82,26 @@ class LockedShard {
 
   // ---- changes. Each is complete, or has thrown and changed nothing.
 
-  void insert(SlotTable::Found found, const KeyBytes& key, Bytes value) {
-    if (needs_room()) {
-      grow(found.free_slot);
-      found = find(key);
-    }
-    if (!found.free_slot) fail(errc::heap_full, writer_.attachment.name(), "its table is full and can't grow");
-    const std::uint64_t offset = heap_.allocate(entry_bytes(segment_, EntrySizes(key.bytes.size(), value.size())));
-    write_entry(segment_, offset, key.bytes, value);
-    // relaxed, before the slot word: a scan that meets the entry sees that something was added.
-    shard_.insertions.store(get(shard_.insertions) + 1, std::memory_order_relaxed);
-    SlotTable slots = table();
-    const bool reused = slots.word(found.at).is_erased();
-    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
-    set(shard_.items, get(shard_.items) + 1);
-    set(shard_.stored_bytes, get(shard_.stored_bytes) + key.bytes.size() + value.size());
-    if (reused) set(shard_.tombstones, get(shard_.tombstones) - 1);
+  void insert(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
+    const SlotTable::Found place = make_room(found, key);
+    insert_block(place, key, allocate(key, value, Purpose::addition), value.size());
   }
 
   void replace(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
     if (in_place(found.entry, value.size())) {
-      // [S3] release, pairs with [V1]: one store is the whole change; what its writer did before is seen with it.
-      std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(segment_.at(found.entry.value_at)))
-          .store(load_tail_or_word(value), std::memory_order_release);
-      return;
+      // [S3] seq_cst, pairs with [V1]: one store is the whole change; what its writer did before is seen with it. An exchange for
+      // the same reason as [S4].
+      word_at(segment_, found.entry.value_at).exchange(value_word(value), std::memory_order_seq_cst);
+    } else {
+      replace_block(found, key, allocate(key, value, Purpose::replacement), value.size());
     }
-    const std::uint64_t offset = heap_.allocate_replacement(entry_bytes(segment_, EntrySizes(key.bytes.size(), value.size())));
-    write_entry(segment_, offset, key.bytes, value);
-    SlotTable slots = table();
-    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
-    slots.step_version(found.at);
-    set(shard_.stored_bytes, get(shard_.stored_bytes) + value.size() - found.entry.sizes.value());
-    heap_.free_replaced(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+    tell(key.hash);
   }
 
   void erase(const SlotTable::Found& found) {
     SlotTable slots = table();
+    const bool told = watched();
+    const std::uint64_t hash = told ? hash_key(segment_, found.entry.key(segment_)).hash : 0;
     const bool chain_ends = slots.word(slots.next(found.at)).is_empty();
     slots.store(found.at, chain_ends ? SlotWord() : SlotWord::erased());
     slots.step_version(found.at);
@@ -127,8 +116,96 @@ class LockedShard {
     set(shard_.tombstones, tombstones);
     set(shard_.items, get(shard_.items) - 1);
     set(shard_.stored_bytes, get(shard_.stored_bytes) - found.entry.sizes.key() - found.entry.sizes.value());
-    heap_.free(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+    heap_.free_entry(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
     if (items() == 0) heap_.free_spares();
+    if (told) tell(hash);
+  }
+
+  // ---- their steps, for those who do more than one change at once or bring their own block
+
+  enum class Purpose { addition, replacement };
+
+  // A block with an entry that no slot refers to yet. Throws heap_full.
+  std::uint64_t allocate(const KeyBytes& key, Bytes value, Purpose purpose) {
+    const std::uint64_t size = entry_bytes(segment_, EntrySizes(key.bytes.size(), value.size()));
+    const std::uint64_t offset = purpose == Purpose::replacement ? heap_.allocate_replacement(size) : heap_.allocate(size);
+    write_entry(segment_, offset, key.bytes, value);
+    return offset;
+  }
+
+  // Where a new key goes; the table may have grown. Throws heap_full.
+  SlotTable::Found make_room(SlotTable::Found found, const KeyBytes& key) {
+    if (needs_room(1)) {
+      grow(1, found.free_slot);
+      found = find(key);
+    }
+    if (!found.free_slot) fail(errc::heap_full, writer_.attachment.name(), "its table is full and can't grow");
+    return found;
+  }
+
+  // A complete entry becomes the one of a new key.
+  void insert_block(const SlotTable::Found& place, const KeyBytes& key, std::uint64_t offset, std::uint64_t value_bytes) {
+    SlotTable slots = table();
+    const bool reused = slots.word(place.at).is_erased();
+    count_insertions(1);
+    slots.publish(place.at, SlotWord(offset, hash_tag(key.hash)));
+    count_item(key.bytes.size() + value_bytes, reused);
+    tell(key.hash);
+  }
+
+  // A complete entry takes the place of the one that its key has, which is freed.
+  void replace_block(const SlotTable::Found& found, const KeyBytes& key, std::uint64_t offset, std::uint64_t value_bytes) {
+    SlotTable slots = table();
+    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
+    finish_replacement(slots, found, value_bytes);
+  }
+
+  // What follows the new slot word.
+  void finish_replacement(SlotTable& slots, const SlotTable::Found& found, std::uint64_t value_bytes) noexcept {
+    slots.step_version(found.at);
+    if (value_bytes != found.entry.sizes.value()) {
+      set(shard_.stored_bytes, get(shard_.stored_bytes) + value_bytes - found.entry.sizes.value());
+    }
+    heap_.free_replaced(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+  }
+
+  // Before the slot words: a scan that meets one of the entries sees that something was added.
+  void count_insertions(std::uint64_t n) noexcept { set(shard_.insertions, get(shard_.insertions) + n); }
+
+  void count_item(std::uint64_t bytes, bool reused_tombstone) noexcept {
+    set(shard_.items, get(shard_.items) + 1);
+    set(shard_.stored_bytes, get(shard_.stored_bytes) + bytes);
+    if (reused_tombstone) set(shard_.tombstones, get(shard_.tombstones) - 1);
+  }
+
+  // Room for `n` more keys, so that each finds a free slot and searches still end. Throws heap_full.
+  void reserve(std::uint64_t n) {
+    while (needs_room(n)) {
+      const TableWord before = table_word();
+      grow(n, get(shard_.items) + get(shard_.tombstones) + n < slot_count());
+      if (table_word() == before) return;  // no memory for a larger one, but this one will do
+    }
+  }
+
+  Heap& heap() noexcept { return heap_; }
+
+  // Whether the entry's value is one that is replaced by a store.
+  bool in_place(const Entry& entry, std::size_t size) const noexcept {
+    const std::uint64_t fixed = segment_.shape().value_fixed_bytes;
+    return fixed != 0 && fixed <= kWord && size == fixed && entry.sizes.value() == fixed;
+  }
+
+  static std::uint64_t value_word(Bytes value) noexcept {
+    if (value.size() < kWord) return load_tail(value.data(), value.size());
+    std::uint64_t word;
+    std::memcpy(&word, value.data(), kWord);
+    return word;
+  }
+
+  bool watched() const noexcept { return shard_.watched.load(std::memory_order_relaxed) != 0; }  // relaxed: under the lock
+
+  void tell(std::uint64_t hash) noexcept {
+    if (watched()) tell_waiters(segment_, shard_, index_, hash);
   }
 
   // The next entry from the shard's hint on, or nothing; for extract_any.
@@ -170,36 +247,26 @@ class LockedShard {
   static std::uint64_t get(const Word64& word) noexcept { return word.load(std::memory_order_relaxed); }
   static void set(Word64& word, std::uint64_t value) noexcept { word.store(value, std::memory_order_relaxed); }
 
-  static std::uint64_t load_tail_or_word(Bytes value) noexcept {
-    if (value.size() < kWord) return load_tail(value.data(), value.size());
-    std::uint64_t word;
-    std::memcpy(&word, value.data(), kWord);
-    return word;
-  }
-
-  bool in_place(const Entry& entry, std::size_t size) const noexcept {
-    const std::uint64_t fixed = segment_.shape().value_fixed_bytes;
-    return fixed != 0 && fixed <= kWord && size == fixed && entry.sizes.value() == fixed;
-  }
-
   void take_found(const SlotTable& slots, SlotTable::Position at, SlotTable::Found& found) const {
     if (!read_entry(segment_, slots.word(at).offset(), found.entry)) damaged("a slot refers to something that is no entry");
     found.found = true;
     found.at = at;
   }
 
-  bool needs_room() const noexcept { return (get(shard_.items) + get(shard_.tombstones) + 1) * 5 > slot_count() * 4; }
+  bool needs_room(std::uint64_t n) const noexcept {
+    return (get(shard_.items) + get(shard_.tombstones) + n) * 5 > slot_count() * 4;
+  }
 
-  // Doubles the table, or, where tombstones are what fills it, only sweeps them away. If there is no memory for it the old table goes on, as long as it has a
-  // free slot and an empty one to end searches.
-  SHARED_DICT_COLD void grow(bool can_go_on) {
+  // Doubles the table for `n` more keys, or makes it even larger for many; where tombstones are what fills it, only sweeps them away.
+  // If there is no memory for it the old table goes on, as long as it has a free slot and an empty one to end searches.
+  SHARED_DICT_COLD void grow(std::uint64_t n, bool can_go_on) {
     const std::uint32_t smallest = static_cast<std::uint32_t>(std::countr_zero(segment_.identity().page_bytes)) - 6;
     std::uint32_t log2 = table_word().none() ? smallest : table_word().log2_buckets();
-    if ((items() + 1) * 8 > (std::uint64_t{kSlotsPerBucket} << log2) * 5) ++log2;
+    while ((items() + n) * 8 > (std::uint64_t{kSlotsPerBucket} << log2) * 5) ++log2;
     try {
       rebuild_table(writer_, heap_, shard_, index_, log2);
     } catch (const Error& error) {
-      const bool nearly_full = get(shard_.items) + get(shard_.tombstones) + 2 > slot_count();
+      const bool nearly_full = get(shard_.items) + get(shard_.tombstones) + n + 1 > slot_count();
       if (error.code() != errc::heap_full || !can_go_on || nearly_full) throw;
     }
   }

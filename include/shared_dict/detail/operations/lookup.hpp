@@ -13,11 +13,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <shared_dict/detail/bytes/racing_bytes.hpp>
 #include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/mechanisms/pin.hpp>
 #include <shared_dict/detail/platform/compiler.hpp>
 
 namespace shared_dict::detail {
@@ -49,18 +51,20 @@ inline std::uint64_t load_version(const Bucket& bucket) noexcept {
 }
 
 inline SlotWord load_slot(const Bucket& bucket, std::uint32_t slot) noexcept {
-  // [S2] acquire, pairs with [S1]: the entry is complete.
+  // [S2] acquire, pairs with [S1], [S4], [B4], [B5]: the entry is complete.
   return SlotWord(bucket.slots[slot].load(std::memory_order_acquire));
 }
 
 // Whether nothing that was read since can have been freed before it was read.
 inline bool still_valid(const ShardView& view, const Bucket& bucket, std::uint64_t version) noexcept {
-  // [V1] acquire fence, pairs with [E1], [E2], [E3], [E6], [T1], [S3]: if a byte that was copied is newer than the block's end, the
-  // steps before that are seen here.
+  // [V1] acquire fence, pairs with [E1], [E2], [E3], [E6], [E7], [E8], [E9], [T1], [S3], [B4], [B5]: if a byte that was copied is
+  // newer than the block's end, the steps before that are seen here. The loads are seq_cst for those who have pinned the block:
+  // either they see a step here, or who stepped sees their pin (process_area.hpp).
   acquire_fence();
-  // relaxed, both: ordered by the fence.
-  return bucket.version.load(std::memory_order_relaxed) == version &&
-         view.shard->epoch.load(std::memory_order_relaxed) == view.epoch;
+  // [V6] seq_cst, pairs with [V2]: as [V1].
+  const bool same_version = bucket.version.load(std::memory_order_seq_cst) == version;
+  // [V5] seq_cst, pairs with [E4]: as [V1].
+  return same_version && view.shard->epoch.load(std::memory_order_seq_cst) == view.epoch;
 }
 
 inline bool same_epoch(const ShardView& view) noexcept {
@@ -72,10 +76,17 @@ inline bool same_epoch(const ShardView& view) noexcept {
 // Above this many bytes a size is validated before anything is made to hold it: it might be garbage.
 inline constexpr std::uint64_t kTrustedBytes = 4096;
 
-// True if the key is there; then the value's bytes were copied to where `prepare(size)` said. It may be called several times, and
-// what it returned last counts. A null answer means that the bytes aren't wanted.
-template <class Prepare>
-bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key, Prepare prepare) {
+// Where a value is: its entry's offset, its own, its size.
+struct StoredValue {
+  std::uint64_t entry;
+  std::uint64_t at;
+  std::size_t size;
+};
+
+// True if the key is there; then visit(StoredValue) was called, last for what was there, and nothing had been freed when it returned. It may be
+// called several times, also for what was there no more; what it reads goes through racing_bytes.hpp.
+template <class Visit>
+bool visit_value(const Segment& segment, const std::string& name, const KeyBytes& key, Visit visit) {
   const std::uint32_t index = hash_shard(key.hash, segment.identity().shard_count);
   const std::uint32_t tag = hash_tag(key.hash);
   for (;; cpu_relax()) {
@@ -120,7 +131,7 @@ bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key
         }
         const auto size = static_cast<std::size_t>(sizes.value());
         if (size <= kTrustedBytes || still_valid(view, bucket, version)) {
-          if (std::byte* const to = prepare(size)) read_racing(to, segment.at(value_at), size);
+          visit(StoredValue{offset, value_at, size});
           if (still_valid(view, bucket, version)) return true;
         }
         again = true;
@@ -133,6 +144,64 @@ bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key
     }
     if (!again && same_epoch(view)) return false;
   }
+}
+
+// True if the key is there; then the value's bytes were copied to where `prepare(size)` said. It may be called several times, and
+// what it returned last counts. A null answer means that the bytes aren't wanted.
+template <class Prepare>
+bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key, Prepare prepare) {
+  return visit_value(segment, name, key, [&](const StoredValue& value) {
+    if (std::byte* const to = prepare(value.size)) read_racing(to, segment.at(value.at), value.size);
+  });
+}
+
+// As lookup, but the value stays where it is, pinned. Nothing if the key is missing. Throws too_many_views.
+inline std::optional<StoredValue> pin_value(Attachment& attachment, const std::string& name, const KeyBytes& key, Pin& pin) {
+  StoredValue found{};
+  const bool there = visit_value(attachment.segment(), name, key, [&](const StoredValue& value) {
+    if (pin.held()) {
+      pin.move_to(value.entry);
+    } else {
+      pin = Pin(attachment, value.entry);
+    }
+    found = value;
+  });
+  if (there) return found;
+  pin.release();
+  return std::nullopt;
+}
+
+// ---- many keys at once: each stage asks for the memory that the next one needs, for all of them, so that they wait for it together.
+
+inline void prefetch_bucket(const Segment& segment, const KeyBytes& key) noexcept {
+  // relaxed: a hint.
+  const TableWord table(segment.shard(hash_shard(key.hash, segment.identity().shard_count)).table.load(std::memory_order_relaxed));
+  if (table.none() || !segment.holds_table(table)) return;
+  prefetch(&segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)]);
+}
+
+// f(entry's offset) for the first slot in the home bucket that may be the key's.
+template <class F>
+void find_candidate(const Segment& segment, const KeyBytes& key, F f) noexcept {
+  // relaxed: a hint.
+  const TableWord table(segment.shard(hash_shard(key.hash, segment.identity().shard_count)).table.load(std::memory_order_relaxed));
+  if (table.none() || !segment.holds_table(table)) return;
+  const Bucket& bucket = segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
+  const std::uint32_t tag = hash_tag(key.hash);
+  for (const Word64& slot : bucket.slots) {
+    const SlotWord word(slot.load(std::memory_order_relaxed));  // relaxed: a hint
+    if (word.is_empty()) return;
+    if (word.tag() != tag || !word.is_entry() || !segment.holds(word.offset(), kCacheLine)) continue;
+    return f(word.offset());
+  }
+}
+
+inline void prefetch_entry(const Segment& segment, const KeyBytes& key) noexcept {
+  find_candidate(segment, key, [&](std::uint64_t offset) {
+    prefetch(segment.at(offset));
+    prefetch(segment.at(offset + kCacheLine));
+    prefetch(segment.at(offset + 2 * kCacheLine));
+  });
 }
 
 }  // namespace shared_dict::detail

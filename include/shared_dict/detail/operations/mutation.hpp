@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <shared_dict/detail/operations/locked_shard.hpp>
+#include <shared_dict/detail/operations/lookup.hpp>
 
 namespace shared_dict::detail {
 
@@ -52,95 +53,132 @@ struct Growth {
   std::uint64_t bytes = 0;
 };
 
-// Whether the limits are so near that writers must take turns. The pages in use bound the bytes from above and cost one load, so that
-// the sum is only taken when heap_size is near; writes in flight may pass heap_size by what they add. max_items is exact:
-// whoever adds an item without the turn says so (pending) before it counts, and those who take turns count the pending ones.
-inline bool limit_near(const Segment& segment, Shard& shard, const Growth& growth) noexcept {
+// max_items is exact: whoever adds items says so (pending) before it counts them and those of the others, so the last of several who
+// count at the same time sees all. If there might be too many, writers take turns.
+class PendingItems {
+ public:
+  explicit PendingItems(Word64& pending) noexcept : pending_(pending) {}
+  PendingItems(const PendingItems&) = delete;
+  PendingItems& operator=(const PendingItems&) = delete;
+  ~PendingItems() {
+    if (set_) clear();
+  }
+
+  void set(std::uint64_t items) noexcept {
+    // [N1] seq_cst, pairs with [N2]: of two who count at the same time, one sees the other.
+    pending_.store(items, std::memory_order_seq_cst);
+    set_ = true;
+  }
+  void clear() noexcept {
+    // [N3] release, pairs with [N2]: the items are counted before they are pending no more.
+    pending_.store(0, std::memory_order_release);
+    set_ = false;
+  }
+
+ private:
+  Word64& pending_;
+  bool set_ = false;
+};
+
+// The pending ones first: what is stored meanwhile is then counted twice rather than never.
+inline std::uint64_t count_pending(const Segment& segment) noexcept {
+  std::uint64_t sum = 0;
+  for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
+    // [N2] seq_cst, pairs with [N1], [N3]: see there.
+    sum += segment.shard(i).pending.load(std::memory_order_seq_cst);
+  }
+  return sum;
+}
+
+// Whether writers must take turns. The pages in use bound the bytes from above and cost one load, so that the sum is only taken when
+// heap_size is near; writes in flight may pass heap_size by what they add.
+inline bool limit_near(const Segment& segment, const Growth& growth) noexcept {
   const Identity& identity = segment.identity();
   if (growth.items != 0 && identity.max_items != 0) {
-    // [N1] seq_cst, pairs with [N2]: of two who count at the same time, one sees the other.
-    shard.pending.store(1, std::memory_order_seq_cst);
-    if (count_items(segment) + identity.shard_count >= identity.max_items) {
-      shard.pending.store(0, std::memory_order_relaxed);  // relaxed: nothing was added
-      return true;
-    }
+    const std::uint64_t pending = count_pending(segment);
+    if (pending + count_items(segment) > identity.max_items) return true;
   }
   const std::uint64_t pages = segment.header().pool.block_pages.load(std::memory_order_relaxed);  // relaxed: a hint
   return growth.bytes != 0 && (pages << segment.page_shift()) + growth.bytes > identity.heap_size &&
          count_bytes(segment) + identity.shard_count * growth.bytes > identity.heap_size;
 }
 
-SHARED_DICT_COLD inline void require_within_limits(const Writer& writer, const Growth& growth) {
+inline void require_bytes(const Writer& writer, std::uint64_t bytes) {
   const Segment& segment = writer.attachment.segment();
-  const Identity& identity = segment.identity();
-  const auto pending = [&] {
-    std::uint64_t sum = 0;
-    for (std::uint32_t i = 0; i < identity.shard_count; ++i) {
-      // [N2] seq_cst, pairs with [N1], [N3]: see there.
-      sum += segment.shard(i).pending.load(std::memory_order_seq_cst);
-    }
-    return sum;
-  };
-  // The pending ones first: what is stored meanwhile is then counted twice rather than never.
-  if (identity.max_items != 0 && growth.items != 0 && pending() + count_items(segment) >= identity.max_items) {
-    fail(errc::too_many_items, writer.attachment.name(),
-         "it holds Options::max_items (" + std::to_string(identity.max_items) +
-             ") items: erase some, or create it with a larger limit");
-  }
-  if (growth.bytes != 0 && count_bytes(segment) + growth.bytes > identity.heap_size) {
-    fail(errc::heap_full, writer.attachment.name(),
-         "its keys and values fill heap_size (" + std::to_string(identity.heap_size) +
-             " bytes): erase something, or create it with a larger Options::heap_size");
-  }
+  if (bytes == 0 || count_bytes(segment) + bytes <= segment.identity().heap_size) return;
+  fail(errc::heap_full, writer.attachment.name(),
+       "its keys and values fill heap_size (" + std::to_string(segment.identity().heap_size) +
+           " bytes): erase something, or create it with a larger Options::heap_size");
 }
 
-// Inserts or replaces. Near a limit writers take turns, so that it is exact.
-inline void store(const Writer& writer, LockedShard& shard, const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
-  Growth growth;
-  if (!found.found) {
-    growth = {1, key.bytes.size() + value.size()};
-  } else if (value.size() > found.entry.sizes.value()) {
-    growth.bytes = value.size() - found.entry.sizes.value();
+// With the turn; growth.items are pending.
+SHARED_DICT_COLD inline void require_within_limits(const Writer& writer, const Growth& growth) {
+  const Segment& segment = writer.attachment.segment();
+  const std::uint64_t most = segment.identity().max_items;
+  // Others who are just done may have been counted twice: then it is worth another look.
+  for (int looks = 0; most != 0 && growth.items != 0; ++looks) {
+    const std::uint64_t pending = count_pending(segment);
+    if (pending + count_items(segment) <= most) break;
+    if (pending == growth.items || looks == 100) {
+      fail(errc::too_many_items, writer.attachment.name(),
+           "it holds Options::max_items (" + std::to_string(most) + ") items: erase some, or create it with a larger limit");
+    }
+    cpu_relax();
   }
-  const auto store_it = [&] {
+  require_bytes(writer, growth.bytes);
+}
+
+// Calls store_it() if the growth stays within the limits. With the lock of the shard that `pending` is of.
+template <class StoreIt>
+void store_within_limits(const Writer& writer, Word64& pending, const Growth& growth, StoreIt store_it) {
+  const Segment& segment = writer.attachment.segment();
+  const bool counts = growth.items != 0 && segment.identity().max_items != 0;
+  PendingItems mark(pending);
+  if (counts) mark.set(growth.items);
+  if (!limit_near(segment, growth)) return store_it();
+  if (counts) mark.clear();  // who has the turn shall not count those who wait for it
+  Header& header = segment.header();
+  const OwnerLock turn(writer, header.limit_lock, header.limit_sleepers);
+  if (counts) mark.set(growth.items);
+  require_within_limits(writer, growth);
+  store_it();
+}
+
+// What storing a value of a key adds.
+inline Growth growth_of(const SlotTable::Found& found, const KeyBytes& key, std::uint64_t value_bytes) noexcept {
+  if (!found.found) return {1, key.bytes.size() + value_bytes};
+  return {0, value_bytes > found.entry.sizes.value() ? value_bytes - found.entry.sizes.value() : 0};
+}
+
+// Inserts or replaces.
+inline void store(const Writer& writer, LockedShard& shard, const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
+  const Growth growth = growth_of(found, key, value.size());
+  if (growth.bytes == 0 && found.found) return shard.replace(found, key, value);
+  store_within_limits(writer, shard.fields().pending, growth, [&] {
     if (found.found) {
       shard.replace(found, key, value);
     } else {
       shard.insert(found, key, value);
     }
-  };
-  const Segment& segment = writer.attachment.segment();
-  // The mark goes whatever happens, with the lock still held.
-  struct Unmark {
-    Word64& pending;
-    ~Unmark() {
-      // [N3] release, pairs with [N2]: the item is counted before it is pending no more.
-      if (pending.load(std::memory_order_relaxed) != 0) pending.store(0, std::memory_order_release);  // relaxed: own shard
-    }
-  } const unmark{shard.fields().pending};
-  if (!limit_near(segment, shard.fields(), growth)) return store_it();
-  Header& header = segment.header();
-  const OwnerLock turn(writer, header.limit_lock, header.limit_sleepers);
-  require_within_limits(writer, growth);
-  store_it();
+  });
 }
 
-// Cleans up after dead processes: they may hold memory that nobody uses, and counts that are off. True if there were any. Asks only
-// after those whose locks are taken at this moment.
+// Cleans up after dead processes: they may hold memory that nobody uses, and counts that are off; and after views that are gone. True
+// if there was something. Asks only after those whose locks are taken at this moment, and those who may view something.
 SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer) {
   const Segment& segment = writer.attachment.segment();
-  bool any = false;
+  bool any = writer.attachment.reap_dead_area_users();
   for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
     const Shard& shard = segment.shard(i);
     // relaxed, all: hints; the lock's owner looks again.
     const LockWord owner(shard.lock.load(std::memory_order_relaxed));
-    const bool released = !owner.free() && writer.attachment.reap_if_dead(owner);
-    if (!released && shard.dirty.load(std::memory_order_relaxed) == 0 &&
-        shard.generation.load(std::memory_order_relaxed) == segment.header().clear_generation.load(std::memory_order_relaxed)) {
-      continue;
-    }
-    any = true;
-    const LockedShard repaired(writer, i);
+    const bool stale = (!owner.free() && writer.attachment.reap_if_dead(owner)) || shard.dirty.load(std::memory_order_relaxed) != 0 ||
+                       shard.generation.load(std::memory_order_relaxed) !=  // relaxed: as above
+                           segment.header().clear_generation.load(std::memory_order_relaxed);
+    if (!stale && shard.retired.load(std::memory_order_relaxed) == 0) continue;  // relaxed: as above
+    LockedShard repaired(writer, i);
+    const bool swept = repaired.heap().sweep() != 0;
+    any = any || stale || swept;
   }
   return any;
 }
@@ -162,17 +200,7 @@ void with_leftovers(const Writer& writer, Operation operation) {
 // relied upon.
 inline void prefetch_for_change(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
   prefetch_to_write(&shard.lock);
-  const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
-  if (table.none() || !segment.holds_table(table)) return;
-  const Bucket& bucket = segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
-  const std::uint32_t tag = hash_tag(key.hash);
-  for (const Word64& slot : bucket.slots) {
-    const SlotWord word(slot.load(std::memory_order_relaxed));  // relaxed: a hint
-    if (word.is_empty()) return;
-    if (word.tag() != tag || !segment.holds(word.offset(), kCacheLine)) continue;
-    prefetch_to_write(segment.at(word.offset()));
-    return;
-  }
+  find_candidate(segment, key, [&](std::uint64_t offset) { prefetch_to_write(segment.at(offset)); });
 }
 
 // decide(const Bytes*) is called with the key's value, or null, under the shard's lock. If it throws, or storing fails, nothing has

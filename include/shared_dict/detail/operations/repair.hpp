@@ -10,14 +10,16 @@
 
 #include <shared_dict/detail/mechanisms/heap.hpp>
 #include <shared_dict/detail/mechanisms/slot_table.hpp>
+#include <shared_dict/detail/mechanisms/waiter.hpp>
 
 namespace shared_dict::detail {
 
 inline void step_epoch(Shard& shard) noexcept {
   // relaxed: only the owner of the lock changes it.
   const std::uint64_t next = shard.epoch.load(std::memory_order_relaxed) + 1;
-  // [E4] release, pairs with [E5], [V4]: a reader that sees the step sees the new table.
-  shard.epoch.store(next, std::memory_order_release);
+  // [E4] seq_cst, pairs with [E5], [V4], [V5]: a reader that sees the step sees the new table; who looks at the pins afterwards
+  // sees those of all viewers that don't see the step.
+  shard.epoch.exchange(next, std::memory_order_seq_cst);
 }
 
 inline void store_table(Shard& shard, TableWord table) noexcept {
@@ -110,6 +112,10 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
     std::sort(blocks.begin(), blocks.end());
   }
 
+  // What is viewed or loaned stays. Collected behind the step of the epoch: see process_area.hpp.
+  const std::vector<std::uint64_t> pinned = pinned_blocks(segment);
+  const auto is_pinned_here = [&](std::uint64_t offset) { return std::binary_search(pinned.begin(), pinned.end(), offset); };
+
   heap.forget_all();
   PagePool pool(writer);
   std::vector<std::uint32_t> orphans;  // runs without a live block: taken and not used yet, or not given back any more
@@ -124,10 +130,14 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
     if (!mine) return;
     if (word.kind() == PageKind::table) {
       if (table.none() || begin != table.offset()) orphans.push_back(page);
-    } else if (next == first) {
-      orphans.push_back(page);
     } else if (word.kind() == PageKind::large) {
-      if (next - first != 1 || blocks[first] != begin) fail_corrupted(name, "two entries share a block");
+      if (next - first > 1 || (next != first && blocks[first] != begin)) fail_corrupted(name, "two entries share a block");
+      if (next != first) return;
+      if (is_pinned_here(begin)) {
+        heap.retire(begin, true);
+      } else {
+        orphans.push_back(page);
+      }
     } else {
       if (word.size_class() >= segment.classes().count()) fail_corrupted(name, "a span has an unknown size class");
       const SizeClass& shape = segment.classes()[word.size_class()];
@@ -140,7 +150,19 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
         }
         used[block] = true;
       }
-      heap.adopt_span(page, word.size_class(), [&](std::uint32_t block) { return used[block]; });
+      bool any = next != first;
+      for (auto pin = std::lower_bound(pinned.begin(), pinned.end(), begin); pin != pinned.end() && *pin < end; ++pin) {
+        const std::uint64_t block = (*pin - begin) / shape.block_bytes;
+        if ((*pin - begin) % shape.block_bytes != 0 || block >= shape.span_blocks || used[block]) continue;
+        heap.retire(*pin, false);
+        used[block] = true;
+        any = true;
+      }
+      if (any) {
+        heap.adopt_span(page, word.size_class(), [&](std::uint32_t block) { return used[block]; });
+      } else {
+        orphans.push_back(page);
+      }
     }
   });
   if (next != blocks.size()) fail_corrupted(name, "an entry lies in pages that nobody owns");
@@ -153,6 +175,7 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   shard.pending.store(0, std::memory_order_relaxed);
   shard.scan_hint = 0;
   shard.dirty.store(0, std::memory_order_relaxed);
+  if (shard.watched.load(std::memory_order_relaxed) != 0) alert_waiters(segment, shard, index);
 }
 
 // Empties a shard of a dictionary that was cleared. The clear has happened already, with the header's generation.

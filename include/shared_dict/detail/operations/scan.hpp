@@ -25,7 +25,7 @@ class ShardScan {
     for (;;) {
       items_.clear();
       arena_.clear();
-      // [I1] acquire, pairs with [S1]: read before all slots; an insertion that is met later is seen in the second look, as its
+      // [I1] acquire, pairs with [S1], [S4]: read before all slots; an insertion that is met later is seen in the second look, as its
       // slot word was read with acquire.
       const std::uint64_t insertions = shard.insertions.load(std::memory_order_acquire);
       const ShardView view = view_shard(segment, index);

@@ -6,6 +6,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstring>
+#include <functional>
+#include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +17,7 @@
 #include <vector>
 
 #include <shared_dict/codec.hpp>
+#include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/lifecycle.hpp>
 #include <shared_dict/detail/operations/lookup.hpp>
 #include <shared_dict/detail/operations/mutation.hpp>
@@ -205,6 +209,85 @@ inline void require_storable(const Writer& writer, std::size_t key, std::size_t 
   const bool fits = key <= EntrySizes::kMaxKey && value <= EntrySizes::kMaxValue &&
                     key + value <= writer.attachment.segment().identity().heap_size;
   if (!fits) fail_too_large(writer.attachment, key, value);
+}
+
+// The bytes of many items, encoded one behind the other.
+template <class K, class V>
+class EncodedItems {
+ public:
+  template <class Range>
+  EncodedItems(const Writer& writer, const Range& range) : segment_(writer.attachment.segment()) {
+    for (const auto& [key, value] : range) {
+      const EncodedKey<K> key_bytes(key);
+      const Encoded<V, codec_traits<V>> value_bytes(value);
+      require_storable(writer, key_bytes.bytes().size(), value_bytes.bytes().size());
+      sizes_.emplace_back(key_bytes.bytes().size(), value_bytes.bytes().size());
+      for (const Bytes bytes : {key_bytes.bytes(), value_bytes.bytes()}) bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    }
+  }
+
+  // They refer to this.
+  std::vector<BatchItem> items() const {
+    std::vector<BatchItem> items;
+    items.reserve(sizes_.size());
+    Bytes rest(bytes_);
+    const auto take = [&](std::size_t size) {
+      const Bytes taken = rest.first(size);
+      rest = rest.subspan(size);
+      return taken;
+    };
+    for (const auto& [key, value] : sizes_) {
+      const KeyBytes hashed = hash_key(segment_, take(key));
+      items.push_back({hashed, take(value)});
+    }
+    return items;
+  }
+
+ private:
+  const Segment& segment_;
+  std::vector<std::byte> bytes_;
+  std::vector<std::pair<std::size_t, std::size_t>> sizes_;
+};
+
+// Reads the values of many keys, a group at a time: hash all and ask for their buckets; ask for their entries; read them.
+template <class K, class V, class Keys, class F>
+void read_many(const Segment& segment, const std::string& name, const Keys& keys, F f) {
+  using Traits = codec_traits<V>;
+  using Reference = decltype(*std::begin(keys));
+  // What the group's keys are kept as: references to the caller's if they stay, otherwise copies.
+  constexpr bool kStay = std::is_lvalue_reference_v<Reference>;
+  using Kept = std::conditional_t<kStay, const std::remove_reference_t<Reference>*, std::remove_cvref_t<Reference>>;
+  constexpr std::size_t kGroup = 32;
+  std::array<std::optional<Kept>, kGroup> kept;
+  std::array<std::optional<EncodedKey<K>>, kGroup> encoded;
+  std::array<KeyBytes, kGroup> hashed;
+  [[maybe_unused]] std::conditional_t<Traits::plain && Traits::fixed_size != 0, int, V> value{};
+
+  std::size_t index = 0;
+  auto at = std::begin(keys);
+  const auto end = std::end(keys);
+  while (at != end) {
+    std::size_t count = 0;
+    for (; count < kGroup && at != end; ++count, ++at) {
+      if constexpr (kStay) {
+        encoded[count].emplace(*kept[count].emplace(std::addressof(*at)));
+      } else {
+        encoded[count].emplace(kept[count].emplace(*at));
+      }
+      hashed[count] = hash_key(segment, encoded[count]->bytes());
+      prefetch_bucket(segment, hashed[count]);
+    }
+    for (std::size_t i = 0; i < count; ++i) prefetch_entry(segment, hashed[i]);
+    for (std::size_t i = 0; i < count; ++i, ++index) {
+      if constexpr (Traits::plain && Traits::fixed_size != 0) {
+        const std::optional<V> found = read_fixed<V>(segment, name, hashed[i]);
+        std::invoke(f, index, found ? std::addressof(*found) : nullptr);
+      } else {
+        const bool found = read_value(segment, name, hashed[i], value);
+        std::invoke(f, index, found ? std::addressof(std::as_const(value)) : nullptr);
+      }
+    }
+  }
 }
 
 template <class K, class V>

@@ -1,0 +1,115 @@
+// A pin: a word in this process's area that keeps a block as it is, for a view or a loan.
+//
+// Taking one is one compare-and-swap, giving it back one store; a thread mostly finds the place again that it had last. Nothing
+// waits for anybody. A pin of a process that dies goes with its record.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/mechanisms/process_area.hpp>
+
+namespace shared_dict::detail {
+
+// How far a process uses one of the arrays in its area: raised to `wanted`, with memory behind the 4096 bytes from `at` on, and with
+// the process known as a user. Throws heap_full.
+SHARED_DICT_COLD inline void raise_use(Attachment& attachment, std::uint32_t record, Word32& used, std::uint32_t wanted, std::uint64_t at) {
+  Segment& segment = attachment.segment();
+  if (const auto error = segment.commit_area(record, at)) {
+    fail(errc::heap_full, attachment.name(), "the file system that holds it has no memory left for this process's views and waits (" +
+                                                 error.message() + "): free some there");
+  }
+  segment.record(record).area_committed.fetch_or(1U << (at / 4096), std::memory_order_relaxed);  // relaxed: for people
+  // [A2] seq_cst, pairs with [A1]: the process is known before its first pin counts.
+  segment.header().area_users[record / 64].fetch_or(std::uint64_t{1} << (record % 64), std::memory_order_seq_cst);
+  std::uint32_t seen = used.load(std::memory_order_relaxed);  // relaxed: the exchange looks again
+  while (seen < wanted) {
+    // [A4] seq_cst, pairs with [A3], [A10]: as [A2].
+    if (used.compare_exchange_weak(seen, wanted, std::memory_order_seq_cst)) return;
+  }
+}
+
+// What a pin holds that has no block yet.
+inline constexpr std::uint64_t kNoBlock = 1;
+
+class Pin {
+ public:
+  Pin() noexcept = default;
+  // Throws too_many_views when this process has no free pin.
+  Pin(Attachment& attachment, std::uint64_t offset)
+      : attachment_(&attachment), owner_(attachment.self().free() ? attachment.require_registered() : attachment.self()) {
+    const Segment& segment = attachment.segment();
+    Word32& used = segment.record(owner_.record()).pins_used;
+    Word64* const pins = segment.area(owner_.record()).pins;
+    for (;;) {
+      const std::uint32_t count = used.load(std::memory_order_relaxed);  // relaxed: raised by this process only
+      std::uint32_t at = last_used < count ? last_used : 0;
+      for (std::uint32_t n = 0; n < count; ++n, ++at) {
+        if (at >= count) at = 0;
+        std::uint64_t expected = 0;
+        if (pins[at].load(std::memory_order_relaxed) != 0) continue;  // relaxed: a hint
+        // [A6] seq_cst, pairs with [A5]: before the caller validates.
+        if (pins[at].compare_exchange_strong(expected, offset, std::memory_order_seq_cst)) {
+          last_used = at;
+          word_ = &pins[at];
+          return;
+        }
+        at |= kCacheLine / sizeof(Word64) - 1;  // another thread is busy here: on to the next line
+      }
+      if (count >= kPins) too_many();
+      raise_use(attachment, owner_.record(), used, count + kStep, offsetof(ProcessArea, pins) + count * sizeof(Word64) / 4096 * 4096);
+    }
+  }
+  Pin(const Pin&) = delete;
+  Pin& operator=(const Pin&) = delete;
+  Pin(Pin&& other) noexcept
+      : attachment_(other.attachment_), owner_(other.owner_), word_(std::exchange(other.word_, nullptr)) {}
+  Pin& operator=(Pin&& other) noexcept {
+    std::swap(attachment_, other.attachment_);
+    std::swap(owner_, other.owner_);
+    std::swap(word_, other.word_);
+    return *this;
+  }
+  ~Pin() { release(); }
+
+  bool held() const noexcept { return word_ != nullptr; }
+
+  // Another block instead. The caller validates again.
+  void move_to(std::uint64_t offset) noexcept {
+    // [A7] seq_cst, pairs with [A5]: as [A6].
+    word_->exchange(offset, std::memory_order_seq_cst);
+  }
+
+  // In a forked child the pin is its parent's.
+  bool mine() const noexcept { return attachment_->self() == owner_; }
+
+  void release() noexcept {
+    if (word_ == nullptr) return;
+    if (mine()) {
+      // [A8] release, pairs with [A5]: what was read of the block comes first.
+      word_->store(0, std::memory_order_release);
+      last_used = static_cast<std::uint32_t>(word_ - attachment_->segment().area(owner_.record()).pins);
+    }
+    word_ = nullptr;
+  }
+
+ private:
+  [[noreturn]] SHARED_DICT_COLD void too_many() const {
+    fail(errc::too_many_views, attachment_->name(),
+         "this process has all its " + std::to_string(kPins) + " views and loans in use: let some go, or copy with get()");
+  }
+
+  static constexpr std::uint32_t kStep = kCacheLine / sizeof(Word64);
+  static inline thread_local constinit std::uint32_t last_used = 0;  // where this thread had its last pin: a hint
+
+  Attachment* attachment_ = nullptr;
+  LockWord owner_;
+  Word64* word_ = nullptr;
+};
+
+static_assert(kPins % (kCacheLine / sizeof(Word64)) == 0, "raised line by line");
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,82 @@
+// The areas of processes, for those who look at other processes' ones: which blocks are pinned, who waits.
+//
+// A process has a bit in the header from its first view, loan or wait until it leaves, so that writers know whose areas to look
+// at, and that mostly there are none. Pins and waiters in use lie at the front; how far is in the record and only grows.
+//
+// Everything here is seq_cst, together with the steps of versions and epochs: a viewer stores its pin, then validates; a writer
+// steps, then looks at the pins. In the one order of all of these either the viewer sees the step, and knows that it has no
+// view, or the writer sees the pin, and doesn't free the block.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include <shared_dict/detail/bytes/layout.hpp>
+#include <shared_dict/detail/mechanisms/segment.hpp>
+
+namespace shared_dict::detail {
+
+// f(record) for each record whose process has an area in use.
+template <class F>
+void for_each_area_user(const Segment& segment, F f) {
+  const std::uint32_t words = (segment.identity().max_processes + 63) / 64;
+  for (std::uint32_t i = 0; i < words; ++i) {
+    // [A1] seq_cst, pairs with [A2]: see above.
+    std::uint64_t bits = segment.header().area_users[i].load(std::memory_order_seq_cst);
+    for (; bits != 0; bits &= bits - 1) {
+      const std::uint32_t record = i * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+      if (record < segment.identity().max_processes) f(record);
+    }
+  }
+}
+
+// f(offset) for each pinned block.
+template <class F>
+void for_each_pin(const Segment& segment, F f) {
+  for_each_area_user(segment, [&](std::uint32_t record) {
+    // [A3] seq_cst, pairs with [A4], [A9]: as [A1].
+    const std::uint32_t used = std::min(segment.record(record).pins_used.load(std::memory_order_seq_cst), kPins);
+    const Word64* const pins = segment.area(record).pins;
+    for (std::uint32_t i = 0; i < used; ++i) {
+      // [A5] seq_cst, pairs with [A6], [A7], [A8]: as [A1]; and what a viewer read comes before its pin is gone.
+      if (const std::uint64_t offset = pins[i].load(std::memory_order_seq_cst); offset != 0) f(offset);
+    }
+  });
+}
+
+// Whether somebody views or loans the block. After a step of its version or its shard's epoch.
+inline bool is_pinned(const Segment& segment, std::uint64_t offset) noexcept {
+  bool pinned = false;
+  for_each_pin(segment, [&](std::uint64_t pin) { pinned = pinned || pin == offset; });
+  return pinned;
+}
+
+// All pinned blocks, sorted.
+inline std::vector<std::uint64_t> pinned_blocks(const Segment& segment) {
+  std::vector<std::uint64_t> blocks;
+  for_each_pin(segment, [&](std::uint64_t pin) { blocks.push_back(pin); });
+  std::sort(blocks.begin(), blocks.end());
+  return blocks;
+}
+
+// Empties the area of a process that is gone. With the guard held.
+inline void clear_area(const Segment& segment, std::uint32_t index) noexcept {
+  ProcessRecord& record = segment.record(index);
+  ProcessArea& area = segment.area(index);
+  // relaxed, all: nobody writes them but the owner of the guard. What a dead process read, it reads no more.
+  const std::uint32_t pins = std::min(record.pins_used.load(std::memory_order_relaxed), kPins);
+  for (std::uint32_t i = 0; i < pins; ++i) area.pins[i].store(0, std::memory_order_relaxed);
+  const std::uint32_t waiters = std::min(record.waiters_used.load(std::memory_order_relaxed), kWaiters);
+  for (std::uint32_t i = 0; i < waiters; ++i) area.waiters[i].shard.store(0, std::memory_order_relaxed);  // relaxed: as above
+  // The counts after what they count: a death in between leaves nothing behind them.
+  // [A9] release, pairs with [A3]: who sees the counts gone sees the pins gone.
+  record.pins_used.store(0, std::memory_order_release);
+  // [A11] release, pairs with [A10]: likewise the waiters.
+  record.waiters_used.store(0, std::memory_order_release);
+  // relaxed: a bit too many costs writers a look.
+  segment.header().area_users[index / 64].fetch_and(~(std::uint64_t{1} << (index % 64)), std::memory_order_relaxed);
+}
+
+}  // namespace shared_dict::detail

@@ -1,0 +1,219 @@
+// Many items in one step (update).
+//
+//   lock the shards, ascending | room in the tables, entries for all items, the intent | publish it | the stores, one for each item |
+//   the intent ends | versions, counts, old blocks | unlock
+//
+// What happens is one store of one word for each item: a slot word, or a value word where the value is replaced in place. They are
+// written down as an intent (intent.hpp) and its publication is the moment: a process that dies before leaves blocks that no slot
+// refers to, and perhaps larger tables; one that dies after it has the rest stored by whoever finds it dead, while all its shards are still
+// locked. Between publication and the end of the intent nothing is freed and nothing else is changed, so its stores can be repeated.
+//
+// Other writers see none or all, as the shards stay locked. Readers, who take no locks, can see the items come one after the other.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <unordered_set>
+#include <vector>
+
+#include <shared_dict/detail/mechanisms/intent.hpp>
+#include <shared_dict/detail/operations/mutation.hpp>
+
+namespace shared_dict::detail {
+
+struct BatchItem {
+  KeyBytes key;
+  Bytes value;
+};
+
+inline int compare_bytes(Bytes a, Bytes b) noexcept {
+  const std::size_t shorter = std::min(a.size(), b.size());
+  if (const int order = shorter == 0 ? 0 : std::memcmp(a.data(), b.data(), shorter); order != 0) return order;
+  return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
+}
+
+class Batch {
+ public:
+  // The bytes of the items outlive this.
+  Batch(const Writer& writer, std::vector<BatchItem> items)
+      : writer_(writer), segment_(writer.attachment.segment()), items_(std::move(items)) {
+    sort_and_drop_repeats();
+  }
+
+  // All items, or an exception and none.
+  void run() {
+    if (items_.empty()) return;
+    with_leftovers(writer_, [&] {
+      const Unlock unlock{*this};
+      lock_shards();
+      plan();
+      store_within_limits(writer_, shards_.front().fields().pending, growth_, [&] { carry_through(); });
+    });
+  }
+
+ private:
+  struct Unlock {
+    Batch& batch;
+    ~Unlock() {
+      batch.steps_.clear();
+      batch.shards_.clear();
+    }
+  };
+
+  struct Step {
+    LockedShard* shard;
+    const BatchItem* item;
+    SlotTable::Found found;
+    std::uint64_t block = 0;  // 0: in place
+    bool reused = false;      // a tombstone's slot
+  };
+
+  std::uint32_t shard_of(const BatchItem& item) const noexcept { return hash_shard(item.key.hash, segment_.identity().shard_count); }
+
+  // By shard, so that the locks come in order; of equal keys the last one counts.
+  void sort_and_drop_repeats() {
+    const auto same = [](const BatchItem& a, const BatchItem& b) {
+      return a.key.hash == b.key.hash && compare_bytes(a.key.bytes, b.key.bytes) == 0;
+    };
+    std::stable_sort(items_.begin(), items_.end(), [&](const BatchItem& a, const BatchItem& b) {
+      if (shard_of(a) != shard_of(b)) return shard_of(a) < shard_of(b);
+      if (a.key.hash != b.key.hash) return a.key.hash < b.key.hash;
+      return compare_bytes(a.key.bytes, b.key.bytes) < 0;
+    });
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      if (i + 1 < items_.size() && same(items_[i], items_[i + 1])) continue;
+      items_[kept++] = items_[i];
+    }
+    items_.resize(kept);
+  }
+
+  void lock_shards() {
+    std::size_t count = 1;
+    for (std::size_t i = 1; i < items_.size(); ++i) count += shard_of(items_[i]) != shard_of(items_[i - 1]) ? 1 : 0;
+    shards_.reserve(count);
+    steps_.reserve(items_.size());
+    for (const BatchItem& item : items_) {
+      if (shards_.empty() || shards_.back().index() != shard_of(item)) shards_.emplace_back(writer_, shard_of(item));
+      steps_.push_back({&shards_.back(), &item, {}});
+    }
+  }
+
+  // Which slot each item gets, and what that adds. Tables grow first, as slots move then.
+  void plan() {
+    std::uint64_t bytes_added = 0;
+    std::uint64_t bytes_gone = 0;
+    growth_ = {};
+    for (auto first = steps_.begin(); first != steps_.end();) {
+      LockedShard& shard = *first->shard;
+      auto last = first;
+      std::uint64_t added = 0;
+      for (; last != steps_.end() && last->shard == &shard; ++last) added += shard.find(last->item->key).found ? 0 : 1;
+      if (added != 0) shard.reserve(added);
+      const SlotTable slots = shard.table();
+      std::unordered_set<std::uint64_t> taken;  // slots that a key of this batch gets
+      for (; first != last; ++first) {
+        first->found = shard.find(first->item->key);
+        if (first->found.found) {
+          bytes_gone += first->found.entry.sizes.value();
+          bytes_added += first->item->value.size();
+          continue;
+        }
+        // The slots before it are taken or will be when the batch is through, in this order: the search for it finds it.
+        SlotTable::Position& at = first->found.at;
+        const auto number = [&] { return at.bucket * kSlotsPerBucket + at.slot; };
+        for (std::uint64_t n = 0; slots.word(at).is_entry() || taken.contains(number()); ++n) {
+          if (n == slots.slot_count()) fail(errc::heap_full, writer_.attachment.name(), "its table is full and can't grow");
+          at = slots.next(at);
+        }
+        taken.insert(number());
+        first->reused = slots.word(at).is_erased();
+        ++growth_.items;
+        bytes_added += first->item->key.bytes.size() + first->item->value.size();
+      }
+    }
+    if (bytes_added > bytes_gone) growth_.bytes = bytes_added - bytes_gone;
+  }
+
+  void carry_through() {
+    std::vector<SlotTable> tables;
+    tables.reserve(steps_.size());
+    std::vector<Intent::Store> stores;
+    stores.reserve(steps_.size());
+    Heap& heap = shards_.front().heap();
+    std::uint64_t intent = 0;
+    try {
+      for (Step& step : steps_) {
+        tables.push_back(step.shard->table());
+        stores.push_back(prepare(step, tables.back()));
+      }
+      intent = heap.allocate(intent_bytes(stores.size()));
+      write_intent(intent, stores);
+    } catch (...) {
+      if (intent != 0) heap.free(intent, intent_bytes(stores.size()));
+      for (const Step& step : steps_) {
+        if (step.block != 0) step.shard->heap().free(step.block, entry_size(step));
+      }
+      throw;
+    }
+    for (const Step& step : steps_) {
+      if (!step.found.found) step.shard->count_insertions(1);
+    }
+    Shard& first = shards_.front().fields();
+    publish_intent(first, intent);
+    for (const Intent::Store& store : stores) {
+      // [B5] release, pairs with [S2], [V1]: as [S1], [S3].
+      word_at(segment_, store.offset).store(store.word, std::memory_order_release);
+    }
+    end_intent(first);
+    for (std::size_t i = 0; i < steps_.size(); ++i) finish(steps_[i], tables[i]);
+    heap.free(intent, intent_bytes(stores.size()));
+  }
+
+  std::uint64_t entry_size(const Step& step) const noexcept {
+    return entry_bytes(segment_, EntrySizes(step.item->key.bytes.size(), step.item->value.size()));
+  }
+
+  Intent::Store prepare(Step& step, const SlotTable& slots) {
+    const BatchItem& item = *step.item;
+    if (step.found.found && step.shard->in_place(step.found.entry, item.value.size())) {
+      return {step.found.entry.value_at, LockedShard::value_word(item.value)};
+    }
+    step.block = step.shard->allocate(
+        item.key, item.value, step.found.found ? LockedShard::Purpose::replacement : LockedShard::Purpose::addition);
+    return {segment_.offset_of(&slots.at(step.found.at)), SlotWord(step.block, hash_tag(item.key.hash)).bits()};
+  }
+
+  void write_intent(std::uint64_t offset, const std::vector<Intent::Store>& stores) {
+    if (!segment_.holds(offset, intent_bytes(stores.size()))) shards_.front().damaged("a block lies outside the segment");
+    const std::size_t bytes = stores.size() * sizeof(Intent::Store);
+    const std::uint64_t count = stores.size();
+    // [E8] release fence, pairs with [V1]: as [E1].
+    release_fence();
+    store_word(segment_.at(offset + offsetof(Intent, count)), count);
+    write_racing(segment_.at(offset + sizeof(Intent)), reinterpret_cast<const std::byte*>(stores.data()), bytes);
+    store_word(segment_.at(offset + offsetof(Intent, checksum)), checksum_of(intent_at(segment_, offset)));
+  }
+
+  // Never fails: what can't be freed now is found by the shard's next repair.
+  void finish(const Step& step, SlotTable& slots) noexcept {
+    const BatchItem& item = *step.item;
+    if (!step.found.found) {
+      step.shard->count_item(item.key.bytes.size() + item.value.size(), step.reused);
+    } else if (step.block != 0) {
+      step.shard->finish_replacement(slots, step.found, item.value.size());
+    }
+    step.shard->tell(item.key.hash);
+  }
+
+  const Writer& writer_;
+  const Segment& segment_;
+  std::vector<BatchItem> items_;
+  std::vector<LockedShard> shards_;
+  std::vector<Step> steps_;
+  Growth growth_;
+};
+
+}  // namespace shared_dict::detail
