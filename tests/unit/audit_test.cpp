@@ -248,7 +248,7 @@ TEST_CASE("the audit notices a spare block that isn't one") {
   CHECK(is_spare([](const Varied& d) { return d.table().offset(); }));
   CHECK(noticed([](const Varied& d) {  // lost: neither spare, nor listed, nor an entry's
     d.put("last", std::string(300, 'w'));
-    std::uint64_t& spare = d.shard().spare[class_of(entry_bytes(4, 300, 1)) % kSpares];
+    Word64& spare = d.shard().spare[class_of(entry_bytes(4, 300, 1)) % kSpares];
     if (spare == 0) throw std::runtime_error("no spare block");
     spare = 0;
   }));

@@ -122,7 +122,7 @@ struct ProcessRecord {
   // Read by writers. Only grow, while the process is attached.
   Word32 pins_used;                // the pins behind are zero
   Word32 waiters_used;             // the waiters behind are free
-  Word32 area_committed;           // bit for bit the 4096 bytes of its area that memory was ever put behind; for people
+  Word32 area_committed;           // bit for bit the 4096 bytes of its area that memory was ever put behind
   std::byte pad2[52];
 };
 
@@ -149,7 +149,7 @@ struct Shard {
   Word64 lock_waits;               // relaxed
   Word64 intent;                   // true: the offset of an Intent that has happened but isn't carried out yet; 0: none
   Word64 retired;                  // derived: list of blocks that are viewed or loaned, by offset
-  std::uint64_t spare[kSpares];    // derived: SpareWord, the block that was replaced last, for the next replacement; 0: none
+  Word64 spare[kSpares];           // derived: SpareWord, the block that was replaced last, for the next replacement; 0: none
 
   // Read by readers. Stored under the lock.
   Word64 epoch;                    // steps before a table or an unversioned block is freed; never reset

@@ -42,6 +42,11 @@ inline std::uint64_t checked_value_at(const Segment& segment, std::uint64_t entr
   return entry_value_at(entry, sizes.key(), segment.shape().value_alignment);
 }
 
+// Whether values are replaced by one store where they are.
+inline bool replaced_in_place(const Segment& segment) noexcept {
+  return segment.shape().value_fixed_bytes - 1 < kWord;  // 0 wraps around: they vary in size
+}
+
 // An entry that can't change: its shard's lock is held. Plain reads, as whatever was written came before the lock.
 struct Entry {
   std::uint64_t offset = 0;

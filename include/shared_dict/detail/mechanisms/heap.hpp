@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <utility>
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/entry.hpp>
@@ -23,6 +22,11 @@
 #include <shared_dict/detail/mechanisms/process_area.hpp>
 
 namespace shared_dict::detail {
+
+// The spare block of a class, or of another one that shares its place; without the lock, as a hint.
+inline SpareWord load_spare(const Shard& shard, std::uint32_t size_class) noexcept {
+  return SpareWord(shard.spare[size_class % kSpares].load(std::memory_order_relaxed));  // relaxed: under the lock, or a hint
+}
 
 class Heap {
  public:
@@ -65,12 +69,12 @@ class Heap {
   std::uint64_t allocate_replacement(std::uint64_t size) {
     if (size > segment_.classes().largest_block()) return allocate_large(size);
     const std::uint32_t size_class = class_of(size);
-    const SpareWord spare(shard_.spare[size_class % kSpares]);
+    const SpareWord spare = load_spare(shard_, size_class);
     if (!spare.of(size_class)) return allocate(size);
     const std::uint64_t offset = spare.offset();
     check(offset % kWord == 0 && segment_.holds(offset, size) && load_word(segment_.at(offset)) == ~offset,
           "a spare block isn't one");
-    shard_.spare[size_class % kSpares] = 0;
+    set_spare(size_class, 0);
     return offset;
   }
 
@@ -78,9 +82,8 @@ class Heap {
   void free_replaced(std::uint64_t offset, std::uint64_t size) noexcept {
     if (size > segment_.classes().largest_block() || in_view(offset)) return free_entry(offset, size);
     const std::uint32_t size_class = class_of(size);
-    std::uint64_t& spare = shard_.spare[size_class % kSpares];
-    if (spare != 0) return free(offset, size);
-    spare = SpareWord(offset, size_class).bits();
+    if (!load_spare(shard_, size_class).none()) return free(offset, size);
+    set_spare(size_class, SpareWord(offset, size_class).bits());
     // The block says itself that it is the spare one: a damaged word would lead to a block in use.
     // [E6] release fence, pairs with [V1]: as [E1].
     release_fence();
@@ -88,8 +91,9 @@ class Heap {
   }
 
   void free_spares() noexcept {
-    for (std::uint64_t& word : shard_.spare) {
-      const SpareWord spare(std::exchange(word, 0));
+    for (std::uint32_t c = 0; c < kSpares; ++c) {
+      const SpareWord spare = load_spare(shard_, c);
+      set_spare(c, 0);
       if (spare.none()) continue;
       if (spare.offset() % kWord == 0 && segment_.holds(spare.offset(), kWord) && load_word(segment_.at(spare.offset())) == ~spare.offset()) {
         free(spare.offset(), 0);
@@ -217,7 +221,7 @@ class Heap {
 
   void forget_all() noexcept {
     for (std::uint32_t& link : shard_.partial) link = 0;
-    for (std::uint64_t& spare : shard_.spare) spare = 0;
+    for (std::uint32_t c = 0; c < kSpares; ++c) set_spare(c, 0);
     set_retired(0);
   }
 
@@ -244,6 +248,10 @@ class Heap {
 
  private:
   void set_retired(std::uint64_t offset) noexcept { shard_.retired.store(offset, std::memory_order_relaxed); }  // relaxed: as above
+
+  void set_spare(std::uint32_t size_class, std::uint64_t word) noexcept {
+    shard_.spare[size_class % kSpares].store(word, std::memory_order_relaxed);  // relaxed: under the lock
+  }
 
   bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset); }
 

@@ -52,7 +52,7 @@ class Writer {
 class OwnerLock {
  public:
   // `waits` counts the times that the lock was found taken.
-  OwnerLock(const Writer& writer, Word32& word, Word32& sleepers, Word64* waits = nullptr)
+  SHARED_DICT_HOT OwnerLock(const Writer& writer, Word32& word, Word32& sleepers, Word64* waits = nullptr)
       : attachment_(&writer.attachment), word_(&word), sleepers_(&sleepers), self_(writer.attachment.self()) {
     if (self_.free()) self_ = writer.attachment.require_registered();
     std::uint32_t expected = 0;
@@ -74,7 +74,7 @@ class OwnerLock {
   // False in a process that was forked while its parent held the lock: it is the parent's, and so is what it protects.
   bool mine() const noexcept { return attachment_->self() == self_; }
 
-  void release() noexcept {
+  SHARED_DICT_HOT void release() noexcept {
     if (word_ == nullptr) return;
     if (mine()) {
       // [L2] release, pairs with [L1], [L3], [L4]: the next owner sees all that this one did.

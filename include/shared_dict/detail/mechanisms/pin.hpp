@@ -22,7 +22,7 @@ SHARED_DICT_COLD inline void raise_use(Attachment& attachment, std::uint32_t rec
     fail(errc::heap_full, attachment.name(), "the file system that holds it has no memory left for this process's views and waits (" +
                                                  error.message() + "): free some there");
   }
-  segment.record(record).area_committed.fetch_or(1U << (at / 4096), std::memory_order_relaxed);  // relaxed: for people
+  segment.record(record).area_committed.fetch_or(1U << (at / 4096), std::memory_order_relaxed);  // relaxed: [A4] publishes it
   // [A2] seq_cst, pairs with [A1]: the process is known before its first pin counts.
   segment.header().area_users[record / 64].fetch_or(std::uint64_t{1} << (record % 64), std::memory_order_seq_cst);
   std::uint32_t seen = used.load(std::memory_order_relaxed);  // relaxed: the exchange looks again

@@ -32,13 +32,22 @@ void for_each_area_user(const Segment& segment, F f) {
   }
 }
 
+// How many elements of an array in an area that has `pages` pages, from page `first` on, have memory behind them: a count with a
+// flipped bit must not lead to where there is none, as touching that can end the process.
+inline std::uint32_t area_capacity(const ProcessRecord& record, std::uint32_t first, std::uint32_t pages, std::uint32_t per_page) noexcept {
+  // relaxed: stored before the counts that it is compared with.
+  const std::uint32_t committed = record.area_committed.load(std::memory_order_relaxed) >> first;
+  return std::min(static_cast<std::uint32_t>(std::countr_one(committed)), pages) * per_page;
+}
+
 // f(offset) for each pinned block.
 template <class F>
 void for_each_pin(const Segment& segment, F f) {
-  for_each_area_user(segment, [&](std::uint32_t record) {
+  for_each_area_user(segment, [&](std::uint32_t index) {
+    const ProcessRecord& record = segment.record(index);
     // [A3] seq_cst, pairs with [A4], [A9]: as [A1].
-    const std::uint32_t used = std::min(segment.record(record).pins_used.load(std::memory_order_seq_cst), kPins);
-    const Word64* const pins = segment.area(record).pins;
+    const std::uint32_t used = std::min(record.pins_used.load(std::memory_order_seq_cst), area_capacity(record, 1, 8, kPins / 8));
+    const Word64* const pins = segment.area(index).pins;
     for (std::uint32_t i = 0; i < used; ++i) {
       // [A5] seq_cst, pairs with [A6], [A7], [A8]: as [A1]; and what a viewer read comes before its pin is gone.
       if (const std::uint64_t offset = pins[i].load(std::memory_order_seq_cst); offset != 0) f(offset);
@@ -66,9 +75,9 @@ inline void clear_area(const Segment& segment, std::uint32_t index) noexcept {
   ProcessRecord& record = segment.record(index);
   ProcessArea& area = segment.area(index);
   // relaxed, all: nobody writes them but the owner of the guard. What a dead process read, it reads no more.
-  const std::uint32_t pins = std::min(record.pins_used.load(std::memory_order_relaxed), kPins);
+  const std::uint32_t pins = std::min(record.pins_used.load(std::memory_order_relaxed), area_capacity(record, 1, 8, kPins / 8));
   for (std::uint32_t i = 0; i < pins; ++i) area.pins[i].store(0, std::memory_order_relaxed);
-  const std::uint32_t waiters = std::min(record.waiters_used.load(std::memory_order_relaxed), kWaiters);
+  const std::uint32_t waiters = std::min(record.waiters_used.load(std::memory_order_relaxed), area_capacity(record, 0, 1, kWaiters));
   for (std::uint32_t i = 0; i < waiters; ++i) area.waiters[i].shard.store(0, std::memory_order_relaxed);  // relaxed: as above
   // The counts after what they count: a death in between leaves nothing behind them.
   // [A9] release, pairs with [A3]: who sees the counts gone sees the pins gone.

@@ -49,6 +49,7 @@ class Segment {
   const FileId& id() const noexcept { return id_; }
   const FileDescriptor& file() const noexcept { return file_; }
   const Identity& identity() const noexcept { return identity_; }
+  std::uint32_t shard_count() const noexcept { return identity_.shard_count; }
   const TypeShape& shape() const noexcept { return shape_; }
   const SizeClasses& classes() const noexcept { return classes_; }
 

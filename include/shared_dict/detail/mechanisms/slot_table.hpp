@@ -67,6 +67,10 @@ class SlotTable {
     version.exchange(next_version, std::memory_order_seq_cst);
   }
 
+  std::uint64_t version(Position at) const noexcept {
+    return buckets_[at.bucket].version.load(std::memory_order_relaxed);  // relaxed: as in word()
+  }
+
   struct Found {
     bool found = false;
     Position at;     // of the entry, or where it goes
@@ -81,23 +85,23 @@ class SlotTable {
     const std::uint32_t tag = hash_tag(key.hash);
     std::uint64_t bucket = home(key.hash);
     for (std::uint64_t n = 0; n <= mask_; ++n, bucket = (bucket + 1) & mask_) {
+      const Word64* const slots = buckets_[bucket].slots;
       for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
-        const Position at{bucket, slot};
-        const SlotWord seen = word(at);
-        if (seen.is_entry() && seen.tag() == tag) {
+        const SlotWord seen(slots[slot].load(std::memory_order_relaxed));  // relaxed: as in word()
+        if (!seen.is_entry()) {
+          if (!result.free_slot) {
+            result.free_slot = true;
+            result.at = {bucket, slot};
+          }
+          if (seen.is_empty()) return result;
+        } else if (seen.tag() == tag) {
           if (!read_entry(segment, seen.offset(), result.entry)) damaged();
           if (result.entry.sizes.key() == key.bytes.size() &&
               equal_racing(segment.at(seen.offset() + kWord), key.bytes.data(), key.bytes.size())) {
             result.found = true;
-            result.at = at;
+            result.at = {bucket, slot};
             return result;
           }
-        } else if (!seen.is_entry()) {
-          if (!result.free_slot) {
-            result.free_slot = true;
-            result.at = at;
-          }
-          if (seen.is_empty()) return result;
         }
       }
     }

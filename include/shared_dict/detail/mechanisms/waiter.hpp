@@ -26,11 +26,12 @@ inline std::uint64_t waited_hash(std::uint64_t hash) noexcept { return hash != 0
 // f(Waiter&) for each that is registered for the shard. With its lock held.
 template <class F>
 void for_each_waiter(const Segment& segment, std::uint32_t shard, F f) {
-  for_each_area_user(segment, [&](std::uint32_t record) {
+  for_each_area_user(segment, [&](std::uint32_t index) {
+    const ProcessRecord& record = segment.record(index);
     // [A10] seq_cst, pairs with [A4], [A11]: as [A1].
-    const std::uint32_t used = std::min(segment.record(record).waiters_used.load(std::memory_order_seq_cst), kWaiters);
+    const std::uint32_t used = std::min(record.waiters_used.load(std::memory_order_seq_cst), area_capacity(record, 0, 1, kWaiters));
     for (std::uint32_t i = 0; i < used; ++i) {
-      Waiter& waiter = segment.area(record).waiters[i];
+      Waiter& waiter = segment.area(index).waiters[i];
       // relaxed: registered under the lock that is held; one that goes meanwhile can be told too much.
       if (waiter.shard.load(std::memory_order_relaxed) == shard + 1) f(waiter);
     }

@@ -24,13 +24,14 @@
 
 #include <shared_dict/detail/mechanisms/heap.hpp>
 #include <shared_dict/detail/mechanisms/slot_table.hpp>
+#include <shared_dict/detail/operations/lookup.hpp>
 #include <shared_dict/detail/operations/repair.hpp>
 
 namespace shared_dict::detail {
 
 class LockedShard {
  public:
-  LockedShard(const Writer& writer, std::uint32_t index)
+  SHARED_DICT_HOT LockedShard(const Writer& writer, std::uint32_t index)
       : writer_(writer),
         segment_(writer.attachment.segment()),
         shard_(segment_.shard(index)),
@@ -45,7 +46,7 @@ class LockedShard {
   ~LockedShard() = default;
 
   // Catches up with a clear, or with the death of an owner.
-  void make_current() {
+  SHARED_DICT_HOT void make_current() {
     // relaxed: `dirty` was set by whoever released the lock; the generation is stored with all locks held.
     const std::uint64_t generation = segment_.header().clear_generation.load(std::memory_order_relaxed);
     if (get(shard_.generation) != generation) {
@@ -67,15 +68,26 @@ class LockedShard {
   std::uint64_t items() const noexcept { return get(shard_.items); }
   std::uint64_t slot_count() const noexcept { return table_word().none() ? 0 : table_word().buckets() * kSlotsPerBucket; }
 
-  SlotTable table() const {
+  SHARED_DICT_HOT SlotTable table() const {
     const TableWord word = table_word();
-    if (!segment_.holds_table(word)) damaged("a table lies outside the segment");
+    if (word != checked_) check_table(word);
     return {segment_.buckets(word), word.buckets()};
   }
 
   SlotTable::Found find(const KeyBytes& key) const {
     if (table_word().none()) return {};
     return table().find(segment_, key, [this] { damaged("a slot refers to something that is no entry"); });
+  }
+
+  // The same, with less work if it is still where it was seen.
+  SHARED_DICT_HOT SlotTable::Found find(const KeyBytes& key, const Sighting& seen) const {
+    // relaxed: only the owner of the lock changes it.
+    if (seen.found && seen.table == table_word() && seen.epoch == shard_.epoch.load(std::memory_order_relaxed)) {
+      checked_ = seen.table;
+      const SlotTable slots = table();
+      if (slots.version(seen.at) == seen.version && slots.word(seen.at) == seen.word) return {true, seen.at, false, seen.entry};
+    }
+    return find(key);
   }
 
   [[noreturn]] void damaged(const char* what) const { fail_corrupted(writer_.attachment.name(), what); }
@@ -87,7 +99,7 @@ class LockedShard {
     insert_block(place, key, allocate(key, value, Purpose::addition), value.size());
   }
 
-  void replace(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
+  SHARED_DICT_HOT void replace(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
     if (in_place(found.entry, value.size())) {
       // [S3] seq_cst, pairs with [V1]: one store is the whole change; what its writer did before is seen with it. An exchange for
       // the same reason as [S4].
@@ -191,8 +203,7 @@ class LockedShard {
 
   // Whether the entry's value is one that is replaced by a store.
   bool in_place(const Entry& entry, std::size_t size) const noexcept {
-    const std::uint64_t fixed = segment_.shape().value_fixed_bytes;
-    return fixed != 0 && fixed <= kWord && size == fixed && entry.sizes.value() == fixed;
+    return replaced_in_place(segment_) && size == segment_.shape().value_fixed_bytes && entry.sizes.value() == size;
   }
 
   static std::uint64_t value_word(Bytes value) noexcept {
@@ -247,6 +258,11 @@ class LockedShard {
   static std::uint64_t get(const Word64& word) noexcept { return word.load(std::memory_order_relaxed); }
   static void set(Word64& word, std::uint64_t value) noexcept { word.store(value, std::memory_order_relaxed); }
 
+  void check_table(TableWord word) const {
+    if (!segment_.holds_table(word)) damaged("a table lies outside the segment");
+    checked_ = word;
+  }
+
   void take_found(const SlotTable& slots, SlotTable::Position at, SlotTable::Found& found) const {
     if (!read_entry(segment_, slots.word(at).offset(), found.entry)) damaged("a slot refers to something that is no entry");
     found.found = true;
@@ -277,6 +293,7 @@ class LockedShard {
   std::uint32_t index_;
   OwnerLock lock_;
   Heap heap_;
+  mutable TableWord checked_;  // that table's place was found good
 };
 
 }  // namespace shared_dict::detail

@@ -20,6 +20,7 @@
 #include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/mechanisms/failure.hpp>
 #include <shared_dict/detail/mechanisms/pin.hpp>
+#include <shared_dict/detail/mechanisms/slot_table.hpp>
 #include <shared_dict/detail/platform/compiler.hpp>
 
 namespace shared_dict::detail {
@@ -180,9 +181,7 @@ inline void prefetch_bucket(const Segment& segment, const KeyBytes& key) noexcep
   prefetch(&segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)]);
 }
 
-// f(entry's offset) for the first slot in the home bucket that may be the key's.
-template <class F>
-void find_candidate(const Segment& segment, const KeyBytes& key, F f) noexcept {
+inline void prefetch_entry(const Segment& segment, const KeyBytes& key) noexcept {
   // relaxed: a hint.
   const TableWord table(segment.shard(hash_shard(key.hash, segment.identity().shard_count)).table.load(std::memory_order_relaxed));
   if (table.none() || !segment.holds_table(table)) return;
@@ -192,16 +191,59 @@ void find_candidate(const Segment& segment, const KeyBytes& key, F f) noexcept {
     const SlotWord word(slot.load(std::memory_order_relaxed));  // relaxed: a hint
     if (word.is_empty()) return;
     if (word.tag() != tag || !word.is_entry() || !segment.holds(word.offset(), kCacheLine)) continue;
-    return f(word.offset());
+    prefetch(segment.at(word.offset()));
+    prefetch(segment.at(word.offset() + kCacheLine));
+    prefetch(segment.at(word.offset() + 2 * kCacheLine));
+    return;
   }
 }
 
-inline void prefetch_entry(const Segment& segment, const KeyBytes& key) noexcept {
-  find_candidate(segment, key, [&](std::uint64_t offset) {
-    prefetch(segment.at(offset));
-    prefetch(segment.at(offset + kCacheLine));
-    prefetch(segment.at(offset + 2 * kCacheLine));
-  });
+// ---- for writers: where a key was before its shard's lock was taken.
+//
+// So the search, with its cache misses, goes on beside the lock's own, and the lock is held for less time. It is believed if, under the
+// lock, epoch, table, version and slot word are the same: then what the slot word referred to when its key was compared hasn't been
+// freed since, and is what it refers to now.
+struct Sighting {
+  bool found;
+  std::uint64_t epoch;
+  TableWord table;
+  std::uint64_t version;
+  SlotWord word;
+  SlotTable::Position at;
+  Entry entry;
+};
+
+SHARED_DICT_HOT Sighting sight(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
+  Sighting seen;
+  seen.found = false;
+  // [E10] acquire, pairs with [E4]: as [E5].
+  seen.epoch = shard.epoch.load(std::memory_order_acquire);
+  // [T4] acquire, pairs with [T2]: as [T3].
+  seen.table = TableWord(shard.table.load(std::memory_order_acquire));
+  if (seen.table.none() || !segment.holds_table(seen.table)) return seen;
+  const Bucket* const buckets = segment.buckets(seen.table);
+  const std::uint64_t mask = seen.table.buckets() - 1;
+  const std::uint32_t tag = hash_tag(key.hash);
+  std::uint64_t at = hash_home(key.hash) & mask;
+  for (int n = 0; n < 2; ++n, at = (at + 1) & mask) {  // longer searches are rare
+    const Bucket& bucket = buckets[at];
+    seen.version = load_version(bucket);
+    for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+      const SlotWord word = load_slot(bucket, slot);
+      if (word.is_empty()) return seen;
+      if (word.tag() != tag || !word.is_entry()) continue;
+      if (!read_entry(segment, word.offset(), seen.entry)) return seen;
+      if (seen.entry.sizes.key() != key.bytes.size() ||
+          !equal_racing(segment.at(word.offset() + kWord), key.bytes.data(), key.bytes.size())) {
+        continue;
+      }
+      seen.found = true;
+      seen.word = word;
+      seen.at = {at, slot};
+      return seen;
+    }
+  }
+  return seen;
 }
 
 }  // namespace shared_dict::detail

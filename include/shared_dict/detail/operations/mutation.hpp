@@ -151,9 +151,9 @@ inline Growth growth_of(const SlotTable::Found& found, const KeyBytes& key, std:
 }
 
 // Inserts or replaces.
-inline void store(const Writer& writer, LockedShard& shard, const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
+SHARED_DICT_HOT void store(const Writer& writer, LockedShard& shard, const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
+  if (found.found && value.size() <= found.entry.sizes.value()) return shard.replace(found, key, value);
   const Growth growth = growth_of(found, key, value.size());
-  if (growth.bytes == 0 && found.found) return shard.replace(found, key, value);
   store_within_limits(writer, shard.fields().pending, growth, [&] {
     if (found.found) {
       shard.replace(found, key, value);
@@ -185,22 +185,31 @@ SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer) {
 
 // Runs `operation`, and once more if it met a limit while there was something to be repaired.
 template <class Operation>
-void with_leftovers(const Writer& writer, Operation operation) {
-  try {
-    operation();
-  } catch (const Error& error) {
-    const bool limit = error.code() == errc::heap_full || error.code() == errc::too_many_items;
-    if (!limit || !repair_leftovers(writer)) throw;
-    operation();
+SHARED_DICT_HOT void with_leftovers(const Writer& writer, Operation operation) {
+  for (bool again = false;; again = true) {
+    try {
+      return operation();
+    } catch (const Error& error) {
+      const bool limit = error.code() == errc::heap_full || error.code() == errc::too_many_items;
+      if (again || !limit || !repair_leftovers(writer)) throw;
+    }
   }
 }
 
-// Gets the lines on their way that a change of this key will touch. Taking a lock makes the processor wait for all earlier loads and
-// stores, but not for prefetches; so a cache miss that begins here goes on behind the lock's back. Nothing that is read here is
-// relied upon.
-inline void prefetch_for_change(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
+// Finds the key, and gets the lines on their way that a change of its value will touch, before the lock is taken: taking it makes the
+// processor wait for all earlier loads and stores, but not for prefetches. So cache misses that begin here go on behind the lock's back.
+SHARED_DICT_HOT Sighting sight_for_change(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
   prefetch_to_write(&shard.lock);
-  find_candidate(segment, key, [&](std::uint64_t offset) { prefetch_to_write(segment.at(offset)); });
+  const Sighting seen = sight(segment, shard, key);
+  if (!seen.found || replaced_in_place(segment)) return seen;
+  // The block that a new value of that size would get.
+  const std::uint64_t size = entry_bytes(segment, seen.entry.sizes);
+  if (size <= 2 * kCacheLine || size > segment.classes().largest_block()) return seen;
+  const std::uint32_t size_class = class_of(size);
+  const SpareWord spare = load_spare(shard, size_class);
+  if (!spare.of(size_class)) return seen;
+  for (std::uint64_t at = 0; at < size && at < 4 * kCacheLine; at += kCacheLine) prefetch_to_write(segment.at(spare.offset() + at));
+  return seen;
 }
 
 // decide(const Bytes*) is called with the key's value, or null, under the shard's lock. If it throws, or storing fails, nothing has
@@ -208,11 +217,11 @@ inline void prefetch_for_change(const Segment& segment, const Shard& shard, cons
 template <class Decide>
 void change(const Writer& writer, const KeyBytes& key, Decide decide) {
   const Segment& segment = writer.attachment.segment();
-  const std::uint32_t index = hash_shard(key.hash, segment.identity().shard_count);
-  prefetch_for_change(segment, segment.shard(index), key);
+  const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
+  const Sighting seen = sight_for_change(segment, segment.shard(index), key);
   with_leftovers(writer, [&] {
     LockedShard shard(writer, index);
-    const SlotTable::Found found = shard.find(key);
+    const SlotTable::Found found = shard.find(key, seen);
     const Bytes current = found.found ? found.entry.value(segment) : Bytes();
     const Decision decision = decide(found.found ? &current : nullptr);
     if (decision.kind == Decision::Kind::keep) return;

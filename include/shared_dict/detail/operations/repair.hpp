@@ -17,13 +17,13 @@ namespace shared_dict::detail {
 inline void step_epoch(Shard& shard) noexcept {
   // relaxed: only the owner of the lock changes it.
   const std::uint64_t next = shard.epoch.load(std::memory_order_relaxed) + 1;
-  // [E4] seq_cst, pairs with [E5], [V4], [V5]: a reader that sees the step sees the new table; who looks at the pins afterwards
+  // [E4] seq_cst, pairs with [E5], [E10], [V4], [V5]: a reader that sees the step sees the new table; who looks at the pins afterwards
   // sees those of all viewers that don't see the step.
   shard.epoch.exchange(next, std::memory_order_seq_cst);
 }
 
 inline void store_table(Shard& shard, TableWord table) noexcept {
-  // [T2] release, pairs with [T3]: the table is complete before readers find it.
+  // [T2] release, pairs with [T3], [T4]: the table is complete before readers find it.
   shard.table.store(table.bits(), std::memory_order_release);
 }
 

@@ -90,8 +90,7 @@ class ChangeWaiter {
   }
 
   Note note(std::uint64_t entry, std::uint64_t value_at) const noexcept {
-    const std::uint64_t fixed = segment_.shape().value_fixed_bytes;
-    return {entry, fixed != 0 && fixed <= kWord ? load_word(segment_.at(value_at)) : 0};
+    return {entry, replaced_in_place(segment_) ? load_word(segment_.at(value_at)) : 0};
   }
 
   Note now_stored() const {
