@@ -6,7 +6,7 @@ source cmake/scripts.sh
 
 cmake/setup.sh
 make_place
-examples=(word_count quickstart two_processes)
+examples=(word_count quickstart two_processes web_statistics task_queue log_aggregation rate_limiter)
 echo "building the examples"
 quietly cmake --preset release -D SHARED_DICT_BUILD_TESTS=OFF
 quietly cmake --build --preset release --target "${examples[@]}"
@@ -20,4 +20,8 @@ run() {
 run examples/word_count $boost --processes 4 --check
 run examples/quickstart
 run examples/two_processes
+run examples/web_statistics
+run examples/task_queue
+run examples/log_aggregation
+run examples/rate_limiter
 check_place
