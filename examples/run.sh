@@ -6,7 +6,8 @@ source cmake/scripts.sh
 
 cmake/setup.sh
 make_place
-examples=(word_count quickstart two_processes web_statistics task_queue log_aggregation rate_limiter)
+examples=(word_count quickstart two_processes web_statistics task_queue log_aggregation rate_limiter training_progress
+  image_hand_over)
 echo "building the examples"
 quietly cmake --preset release -D SHARED_DICT_BUILD_TESTS=OFF
 quietly cmake --build --preset release --target "${examples[@]}"
@@ -24,4 +25,6 @@ run examples/web_statistics
 run examples/task_queue
 run examples/log_aggregation
 run examples/rate_limiter
+run examples/training_progress
+run examples/image_hand_over
 check_place
