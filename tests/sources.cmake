@@ -15,6 +15,7 @@ set(SHARED_DICT_UNIT_TESTS
     errors_test.cpp
     foreign_files_test.cpp
     guard_test.cpp
+    get_many_test.cpp
     handle_test.cpp
     heap_test.cpp
     inspection_test.cpp
@@ -44,6 +45,7 @@ set(SHARED_DICT_UNIT_TESTS
     threads_test.cpp
     type_name_test.cpp
     types_test.cpp
+    waiting_test.cpp
     watch_test.cpp)
 set(SHARED_DICT_MODEL_TESTS
     heap_capacity_test.cpp
@@ -59,7 +61,8 @@ set(SHARED_DICT_PROCESSES_TESTS
     open_or_create_test.cpp
     queue_test.cpp
     stopped_writer_test.cpp
-    torn_read_test.cpp)
+    torn_read_test.cpp
+    waiting_test.cpp)
 set(SHARED_DICT_CRASH_TESTS
     exit_test.cpp
     kill_everyone_test.cpp

@@ -355,7 +355,7 @@ class SharedDict {
   /// Sleeps meanwhile, and wakes when the key is written; where there are no futexes it looks 5000 times a second.
   /// Takes the lock of one shard for a moment at the beginning. If the writer dies in the middle of its change, the waiter sees to the
   /// recovery itself, within some 100 ms. A waiter that is killed leaves nothing behind.
-  /// \throws errc::too_many_views if 256 threads of this process wait already; errc::heap_full if there is no memory to note it.
+  /// \throws errc::too_many_views if 128 threads of this process wait already; errc::heap_full if there is no memory to note it.
   bool wait_change(Key key, std::chrono::nanoseconds timeout) const {
     const auto keep = attachment_;
     const detail::EncodedKey<K> encoded(key);

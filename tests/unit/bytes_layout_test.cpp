@@ -83,17 +83,20 @@ TEST_CASE("a process record lies where it always lay") {
   REQUIRE(offsetof(ProcessRecord, forking) == 48);
   REQUIRE(offsetof(ProcessRecord, pins_used) == 64);
   REQUIRE(offsetof(ProcessRecord, waiters_used) == 68);
-  REQUIRE(offsetof(ProcessRecord, area_committed) == 72);
+  REQUIRE(offsetof(ProcessRecord, pins_live) == 72);
+  REQUIRE(offsetof(ProcessRecord, area_committed) == 76);
 }
 
 TEST_CASE("a process's area is whole pages, the waiters' one and the pins'") {
   REQUIRE(sizeof(ProcessArea) == 9 * 4096);
   REQUIRE(offsetof(ProcessArea, waiters) == 0);
   REQUIRE(offsetof(ProcessArea, pins) == 4096);
-  REQUIRE(sizeof(Waiter) == 16);
+  REQUIRE(sizeof(Waiter) == 32);
   REQUIRE(offsetof(Waiter, hash) == 0);
-  REQUIRE(offsetof(Waiter, shard) == 8);
-  REQUIRE(offsetof(Waiter, sequence) == 12);
+  REQUIRE(offsetof(Waiter, entry) == 8);
+  REQUIRE(offsetof(Waiter, value) == 16);
+  REQUIRE(offsetof(Waiter, shard) == 24);
+  REQUIRE(offsetof(Waiter, sequence) == 28);
 }
 
 TEST_CASE("a shard's lock, its read side and its write side are on cache lines of their own") {
@@ -115,6 +118,8 @@ TEST_CASE("a shard's lock, its read side and its write side are on cache lines o
   REQUIRE(offsetof(Shard, stored_bytes) == 152);
   REQUIRE(offsetof(Shard, insertions) == 160);
   REQUIRE(offsetof(Shard, scan_hint) == 168);
+  REQUIRE(offsetof(Shard, retired_count) == 176);
+  REQUIRE(offsetof(Shard, sweep_at) == 184);
   REQUIRE(offsetof(Shard, partial) == 192);
 }
 

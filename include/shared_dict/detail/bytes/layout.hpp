@@ -34,7 +34,7 @@ inline constexpr std::uint32_t kTypeNameBytes = 1024;
 inline constexpr std::uint32_t kSpares = 3;
 inline constexpr std::uint32_t kMaxProcesses = 1000;
 inline constexpr std::uint32_t kPins = 4096;     // views and loans of a process at once
-inline constexpr std::uint32_t kWaiters = 256;   // threads of a process that wait for changes at once
+inline constexpr std::uint32_t kWaiters = 128;   // threads of a process that wait for changes at once
 inline constexpr std::uint32_t kUserWords = 16;  // bits for all records
 
 // The part of the header that its creator writes and nobody changes; its checksum is verified on attach.
@@ -119,18 +119,21 @@ struct ProcessRecord {
   Word64 forking;                  // generation << 32 | children that haven't got a record of their own yet
   std::byte pad1[8];
 
-  // Read by writers. Only grow, while the process is attached.
-  Word32 pins_used;                // the pins behind are zero
-  Word32 waiters_used;             // the waiters behind are free
+  // Read by writers.
+  Word32 pins_used;                // the pins behind are zero; only grows, while the process is attached
+  Word32 waiters_used;             // the waiters behind are free; only grows, too
+  Word32 pins_live;                // 0: no pin is in use
   Word32 area_committed;           // bit for bit the 4096 bytes of its area that memory was ever put behind
-  std::byte pad2[52];
+  std::byte pad2[48];
 };
 
 // A thread that waits for a change of a key.
 struct Waiter {
   Word64 hash;                     // of the key; 0: it was changed
+  Word64 entry;                    // what the key's slot said when the wait began: its entry, 0 for none,
+  Word64 value;                    // and the value itself where that is replaced in place
   Word32 shard;                    // + 1; 0: nobody waits here. Stored under the shard's lock, but for the 0
-  Word32 sequence;                 // steps when there is something to look at; the thread sleeps on it
+  Word32 sequence;                 // steps when the key was changed; the thread sleeps on it
 };
 
 // What a process has of its own besides its record.
@@ -164,7 +167,8 @@ struct Shard {
   Word64 stored_bytes;             // of keys and values
   Word64 insertions;               // keys that were added, ever: tells a scan whether one may have moved
   std::uint64_t scan_hint;         // bucket where extract_any goes on
-  std::byte pad2[16];
+  std::uint64_t retired_count;     // on the list
+  std::uint64_t sweep_at;          // so many are worth looking through
 
   std::uint32_t partial[kMaxClasses];  // derived: first span with a free block of each size class, page + 1
 };

@@ -154,6 +154,27 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return true;
   }
 
+  // Puts memory behind page `page` of this process's area, once, before anything of it is used: where committing is writing, a second time
+  // would write over what is in use. Other threads wait for the one that does it.
+  SHARED_DICT_COLD std::error_code commit_area(std::uint32_t index, std::uint32_t page) {
+    const std::uint32_t bit = 1U << page;
+    for (;; std::this_thread::yield()) {
+      // [G1] acquire, pairs with [G2]: then it is committed.
+      if ((area_done_.load(std::memory_order_acquire) & bit) != 0) return {};
+      // relaxed, both: [G2] publishes what was done.
+      if ((area_begun_.fetch_or(bit, std::memory_order_relaxed) & bit) != 0) continue;
+      const std::error_code error = segment_.commit_area(index, std::uint64_t{page} * 4096);
+      if (!error) {
+        segment_.record(index).area_committed.fetch_or(bit, std::memory_order_relaxed);  // relaxed: [A4] publishes it
+        // [G2] release, pairs with [G1]: committed before it is said so.
+        area_done_.fetch_or(bit, std::memory_order_release);
+      } else {
+        area_begun_.fetch_and(~bit, std::memory_order_relaxed);  // relaxed: as above
+      }
+      return error;
+    }
+  }
+
   // Cleans up after the dead among those whose views, loans or waits others look at. Not if the guard can't be had soon.
   SHARED_DICT_COLD bool reap_dead_area_users() {
     bool any = false;
@@ -200,7 +221,10 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // The child has the parent's memory but none of its locks: a record of its own, under a guard of its own.
   void after_fork_in_child() noexcept override {
     const LockWord parent = self();
-    self_word_.store(0, std::memory_order_relaxed);  // relaxed: no other thread exists
+    // relaxed, all: no other thread exists.
+    self_word_.store(0, std::memory_order_relaxed);
+    area_begun_.store(0, std::memory_order_relaxed);
+    area_done_.store(0, std::memory_order_relaxed);  // relaxed: as above
     own_lock_.close();                               // the child's copy; the parent's lock is the parent's
     self_ = current_process();
     try {
@@ -253,6 +277,8 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       locked = lock->try_lock();
     }
     if (!locked) return false;
+    // What the last one left is gone already, unless a bit of it was flipped since.
+    forget_area(segment_, index);
     record.forking.store(static_cast<std::uint64_t>(state.generation()) << 32, std::memory_order_relaxed);  // relaxed: as above
     // relaxed: [R1] publishes all of them
     record.pid_namespace.store(self_.pid_namespace, std::memory_order_relaxed);
@@ -400,6 +426,8 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   LockFile own_lock_;
   std::atomic<std::uint32_t> self_word_{0};
   std::atomic<bool> leaving_{false};
+  std::atomic<std::uint32_t> area_begun_{0};  // pages of the area, bit for bit
+  std::atomic<std::uint32_t> area_done_{0};
   std::atomic<std::uint32_t> last_extracted_{self_.pid};
 };
 

@@ -9,7 +9,8 @@
 // erase of a shard, and a heap that is full, give the spares back.
 //
 // A block that somebody views isn't freed but retired: put on a list of the shard, linked through its first word, which no view
-// reads. The next to free a block here, or to look for memory, frees those that are viewed no more. A loan begins as such a block.
+// reads. They are looked through when twice as many have gathered, when there is a large one, and when memory is short: then those
+// that are viewed no more are freed. A loan begins as such a block.
 #pragma once
 
 #include <algorithm>
@@ -105,12 +106,10 @@ class Heap {
 
   // Frees the block of an entry that no reader can believe any more: version or epoch have stepped.
   void free_entry(std::uint64_t offset, std::uint64_t size) noexcept {
-    if (in_view(offset)) {
-      retire(offset, size > segment_.classes().largest_block());
-    } else {
-      free(offset, size);
-    }
-    if (retired() != 0) sweep();
+    if (!in_view(offset)) return free(offset, size);
+    const bool large = size > segment_.classes().largest_block();
+    retire(offset, large);
+    if (large || shard_.retired_count >= shard_.sweep_at) sweep();
   }
 
   // ---- blocks that aren't freed yet
@@ -121,6 +120,7 @@ class Heap {
     release_fence();
     store_word(segment_.at(offset), RetiredWord(retired(), large).bits());
     set_retired(offset);
+    ++shard_.retired_count;
   }
 
   // Frees the retired blocks that nobody views any more, and returns how many. Linear in their number and in that of the views.
@@ -147,6 +147,8 @@ class Heap {
       // relaxed: read by this process or by the next owner of the lock.
       shard_.dirty.store(1, std::memory_order_relaxed);
     }
+    shard_.retired_count = left;
+    shard_.sweep_at = 2 * left + kSweepAtLeast;
     return freed;
   }
 
@@ -174,6 +176,7 @@ class Heap {
       check(++n <= kMaxRetired, "a list of retired blocks has no end");
       if (at == offset) {
         take_off(before, at);
+        shard_.retired_count -= std::min<std::uint64_t>(shard_.retired_count, 1);
         return true;
       }
       before = at;
@@ -223,6 +226,8 @@ class Heap {
     for (std::uint32_t& link : shard_.partial) link = 0;
     for (std::uint32_t c = 0; c < kSpares; ++c) set_spare(c, 0);
     set_retired(0);
+    shard_.retired_count = 0;
+    shard_.sweep_at = kSweepAtLeast;
   }
 
   // `used(block)` says which blocks of the span live; there is at least one. The caller has stepped the epoch and fenced.
@@ -286,12 +291,13 @@ class Heap {
 
   // When there are none, this shard's spares may be what keeps some.
   std::uint32_t take_pages(PageWord owner) {
-    if (retired() != 0) sweep();
+    if (retired() != 0 && owner.kind() == PageKind::large) sweep();
     try {
       return PagePool(writer_).take(owner);
     } catch (const Error& error) {
       if (error.code() != errc::heap_full) throw;
       free_spares();
+      if (retired() != 0) sweep();
       return PagePool(writer_).take(owner);
     }
   }
@@ -385,6 +391,7 @@ class Heap {
     }
   }
 
+  static constexpr std::uint64_t kSweepAtLeast = 8;
   static constexpr std::uint64_t kMaxRetired = std::uint64_t{kMaxProcesses} * kPins;  // each is pinned
 
   const Writer& writer_;

@@ -18,16 +18,15 @@ namespace shared_dict::detail {
 // the process known as a user. Throws heap_full.
 SHARED_DICT_COLD inline void raise_use(Attachment& attachment, std::uint32_t record, Word32& used, std::uint32_t wanted, std::uint64_t at) {
   Segment& segment = attachment.segment();
-  if (const auto error = segment.commit_area(record, at)) {
+  if (const auto error = attachment.commit_area(record, static_cast<std::uint32_t>(at / 4096))) {
     fail(errc::heap_full, attachment.name(), "the file system that holds it has no memory left for this process's views and waits (" +
                                                  error.message() + "): free some there");
   }
-  segment.record(record).area_committed.fetch_or(1U << (at / 4096), std::memory_order_relaxed);  // relaxed: [A4] publishes it
   // [A2] seq_cst, pairs with [A1]: the process is known before its first pin counts.
   segment.header().area_users[record / 64].fetch_or(std::uint64_t{1} << (record % 64), std::memory_order_seq_cst);
   std::uint32_t seen = used.load(std::memory_order_relaxed);  // relaxed: the exchange looks again
   while (seen < wanted) {
-    // [A4] seq_cst, pairs with [A3], [A10]: as [A2].
+    // [A4] seq_cst, pairs with [A3], [A10], [A14], [A16]: as [A2].
     if (used.compare_exchange_weak(seen, wanted, std::memory_order_seq_cst)) return;
   }
 }
@@ -42,10 +41,14 @@ class Pin {
   Pin(Attachment& attachment, std::uint64_t offset)
       : attachment_(&attachment), owner_(attachment.self().free() ? attachment.require_registered() : attachment.self()) {
     const Segment& segment = attachment.segment();
-    Word32& used = segment.record(owner_.record()).pins_used;
+    ProcessRecord& record = segment.record(owner_.record());
+    Word32& used = record.pins_used;
     Word64* const pins = segment.area(owner_.record()).pins;
+    // [A13] seq_cst, pairs with [A12]: before the pin.
+    record.pins_live.fetch_add(1, std::memory_order_seq_cst);
     for (;;) {
-      const std::uint32_t count = used.load(std::memory_order_relaxed);  // relaxed: raised by this process only
+      // [A14] seq_cst, pairs with [A4]: what another thread has raised is known to all writers.
+      const std::uint32_t count = std::min(used.load(std::memory_order_seq_cst), kPins);
       std::uint32_t at = last_used < count ? last_used : 0;
       for (std::uint32_t n = 0; n < count; ++n, ++at) {
         if (at >= count) at = 0;
@@ -55,12 +58,18 @@ class Pin {
         if (pins[at].compare_exchange_strong(expected, offset, std::memory_order_seq_cst)) {
           last_used = at;
           word_ = &pins[at];
+          if (attachment.self_in_order() != owner_) give_up();
           return;
         }
         at |= kCacheLine / sizeof(Word64) - 1;  // another thread is busy here: on to the next line
       }
-      if (count >= kPins) too_many();
-      raise_use(attachment, owner_.record(), used, count + kStep, offsetof(ProcessArea, pins) + count * sizeof(Word64) / 4096 * 4096);
+      try {
+        if (count >= kPins) too_many();
+        raise_use(attachment, owner_.record(), used, count + kStep, offsetof(ProcessArea, pins) + count * sizeof(Word64));
+      } catch (...) {
+        lower_live();
+        throw;
+      }
     }
   }
   Pin(const Pin&) = delete;
@@ -92,11 +101,24 @@ class Pin {
       // [A8] release, pairs with [A5]: what was read of the block comes first.
       word_->store(0, std::memory_order_release);
       last_used = static_cast<std::uint32_t>(word_ - attachment_->segment().area(owner_.record()).pins);
+      lower_live();
     }
     word_ = nullptr;
   }
 
  private:
+  void lower_live() const noexcept {
+    // [A15] seq_cst, pairs with [A12]: after the pin.
+    attachment_->segment().record(owner_.record()).pins_live.fetch_sub(1, std::memory_order_seq_cst);
+  }
+
+  // The handle was closed while this thread was on its way here, which is no use of it that is allowed; but no pin may stay in a
+  // record that is another process's by now.
+  [[noreturn]] SHARED_DICT_COLD void give_up() {
+    std::exchange(word_, nullptr)->store(0, std::memory_order_relaxed);  // relaxed: nothing was read
+    fail(errc::closed, attachment_->name(), "its last handle was closed during the call");
+  }
+
   [[noreturn]] SHARED_DICT_COLD void too_many() const {
     fail(errc::too_many_views, attachment_->name(),
          "this process has all its " + std::to_string(kPins) + " views and loans in use: let some go, or copy with get()");

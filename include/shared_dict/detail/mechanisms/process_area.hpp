@@ -1,7 +1,8 @@
 // The areas of processes, for those who look at other processes' ones: which blocks are pinned, who waits.
 //
 // A process has a bit in the header from its first view, loan or wait until it leaves, so that writers know whose areas to look
-// at, and that mostly there are none. Pins and waiters in use lie at the front; how far is in the record and only grows.
+// at, and that mostly there are none. Pins and waiters in use lie at the front; how far is in the record and only grows; and so is
+// whether there is a pin at all at the moment.
 //
 // Everything here is seq_cst, together with the steps of versions and epochs: a viewer stores its pin, then validates; a writer
 // steps, then looks at the pins. In the one order of all of these either the viewer sees the step, and knows that it has no
@@ -45,6 +46,8 @@ template <class F>
 void for_each_pin(const Segment& segment, F f) {
   for_each_area_user(segment, [&](std::uint32_t index) {
     const ProcessRecord& record = segment.record(index);
+    // [A12] seq_cst, pairs with [A13], [A15]: as [A1].
+    if (record.pins_live.load(std::memory_order_seq_cst) == 0) return;
     // [A3] seq_cst, pairs with [A4], [A9]: as [A1].
     const std::uint32_t used = std::min(record.pins_used.load(std::memory_order_seq_cst), area_capacity(record, 1, 8, kPins / 8));
     const Word64* const pins = segment.area(index).pins;
@@ -70,6 +73,18 @@ inline std::vector<std::uint64_t> pinned_blocks(const Segment& segment) {
   return blocks;
 }
 
+// As if nothing of the area had ever been used. With the guard held.
+inline void forget_area(const Segment& segment, std::uint32_t index) noexcept {
+  ProcessRecord& record = segment.record(index);
+  record.pins_live.store(0, std::memory_order_relaxed);  // relaxed: nobody has a pin
+  // [A9] release, pairs with [A3]: who sees the counts gone sees the pins gone.
+  record.pins_used.store(0, std::memory_order_release);
+  // [A11] release, pairs with [A10]: likewise the waiters.
+  record.waiters_used.store(0, std::memory_order_release);
+  // relaxed: a bit too many costs writers a look.
+  segment.header().area_users[index / 64].fetch_and(~(std::uint64_t{1} << (index % 64)), std::memory_order_relaxed);
+}
+
 // Empties the area of a process that is gone. With the guard held.
 inline void clear_area(const Segment& segment, std::uint32_t index) noexcept {
   ProcessRecord& record = segment.record(index);
@@ -80,12 +95,7 @@ inline void clear_area(const Segment& segment, std::uint32_t index) noexcept {
   const std::uint32_t waiters = std::min(record.waiters_used.load(std::memory_order_relaxed), area_capacity(record, 0, 1, kWaiters));
   for (std::uint32_t i = 0; i < waiters; ++i) area.waiters[i].shard.store(0, std::memory_order_relaxed);  // relaxed: as above
   // The counts after what they count: a death in between leaves nothing behind them.
-  // [A9] release, pairs with [A3]: who sees the counts gone sees the pins gone.
-  record.pins_used.store(0, std::memory_order_release);
-  // [A11] release, pairs with [A10]: likewise the waiters.
-  record.waiters_used.store(0, std::memory_order_release);
-  // relaxed: a bit too many costs writers a look.
-  segment.header().area_users[index / 64].fetch_and(~(std::uint64_t{1} << (index % 64)), std::memory_order_relaxed);
+  forget_area(segment, index);
 }
 
 }  // namespace shared_dict::detail

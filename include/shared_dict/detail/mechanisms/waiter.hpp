@@ -4,11 +4,12 @@
 // same lock. So a waiter is told of every change after its registration and of none before. It is told by its hash: other keys of the
 // shard leave it alone, and two keys with the same 64 bits are too rare to care.
 //
-// What can't name the keys that it changed (a clear, the repair after a death) alerts all waiters of the shard, and each compares
-// what the slot says now with what it noted. That is exact, as at most one change goes untold: the dead owner's last one.
+// What can't name the keys that it changed (a clear, the repair after a death) compares for each waiter of the shard what the slot says
+// now with what it said when the wait began (repair.hpp). That is exact, as it is the first thing that the lock's next owner does, and at most
+// one change has gone untold: the dead owner's last one.
 //
 // `Shard::watched` is set by who registers, under the lock, and taken back by a writer that finds nobody. So a waiter that is killed
-// leaves nothing but that word, and only until the next change.
+// leaves nothing but that word, until its process is known to be dead.
 #pragma once
 
 #include <algorithm>
@@ -38,9 +39,12 @@ void for_each_waiter(const Segment& segment, std::uint32_t shard, F f) {
   });
 }
 
-inline void wake_waiter(Waiter& waiter) noexcept {
-  // [F1] release, pairs with [F2]: whoever sees the step sees why.
-  waiter.sequence.fetch_add(1, std::memory_order_release);
+// The key that it waits for was changed, if it has this hash: a waiter that has just gone may have made place for one of another key.
+inline void tell(Waiter& waiter, std::uint64_t waited) noexcept {
+  // [F1] release, pairs with [F2]: who is told sees the change. relaxed on failure: nothing is read on the strength of it
+  if (!waiter.hash.compare_exchange_strong(waited, 0, std::memory_order_release, std::memory_order_relaxed)) return;
+  // relaxed: only what the thread sleeps on; it looks at the hash.
+  waiter.sequence.fetch_add(1, std::memory_order_relaxed);
   wake_all(waiter.sequence);
 }
 
@@ -49,20 +53,7 @@ SHARED_DICT_COLD inline void tell_waiters(const Segment& segment, Shard& shard, 
   bool any = false;
   for_each_waiter(segment, index, [&](Waiter& waiter) {
     any = true;
-    std::uint64_t expected = waited_hash(hash);
-    // A waiter that has just gone may have made place for one of another key: then the hash isn't this one.
-    // relaxed, both: [F1] publishes it.
-    if (waiter.hash.compare_exchange_strong(expected, 0, std::memory_order_relaxed, std::memory_order_relaxed)) wake_waiter(waiter);
-  });
-  if (!any) shard.watched.store(0, std::memory_order_relaxed);  // relaxed: under the lock
-}
-
-// Something in the shard was changed. With its lock held.
-SHARED_DICT_COLD inline void alert_waiters(const Segment& segment, Shard& shard, std::uint32_t index) noexcept {
-  bool any = false;
-  for_each_waiter(segment, index, [&](Waiter& waiter) {
-    any = true;
-    wake_waiter(waiter);
+    tell(waiter, waited_hash(hash));
   });
   if (!any) shard.watched.store(0, std::memory_order_relaxed);  // relaxed: under the lock
 }

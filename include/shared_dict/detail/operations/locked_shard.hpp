@@ -51,7 +51,8 @@ class LockedShard {
     const std::uint64_t generation = segment_.header().clear_generation.load(std::memory_order_relaxed);
     if (get(shard_.generation) != generation) {
       reset_shard(writer_, heap_, shard_, index_, generation);
-    } else if (shard_.dirty.load(std::memory_order_relaxed) != 0) {  // relaxed: as above
+      // relaxed, both: as above. A free shard has no intent: a bit of it was flipped.
+    } else if (shard_.dirty.load(std::memory_order_relaxed) != 0 || shard_.intent.load(std::memory_order_relaxed) != 0) {
       repair_shard(writer_, heap_, shard_, index_);
     }
   }

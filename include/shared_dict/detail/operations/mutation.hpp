@@ -134,8 +134,9 @@ void store_within_limits(const Writer& writer, Word64& pending, const Growth& gr
   const Segment& segment = writer.attachment.segment();
   const bool counts = growth.items != 0 && segment.identity().max_items != 0;
   PendingItems mark(pending);
-  if (counts) mark.set(growth.items);
-  if (!limit_near(segment, growth)) return store_it();
+  if (counts && growth.items == 1) mark.set(1);
+  // Many at once always take the turn: what they hold out as pending would be in the way of all others.
+  if (!(counts && growth.items > 1) && !limit_near(segment, growth)) return store_it();
   if (counts) mark.clear();  // who has the turn shall not count those who wait for it
   Header& header = segment.header();
   const OwnerLock turn(writer, header.limit_lock, header.limit_sleepers);

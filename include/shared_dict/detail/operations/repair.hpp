@@ -82,6 +82,45 @@ inline void rebuild_table(const Writer& writer, Heap& heap, Shard& shard, std::u
   if (!old.none()) heap.give_run(segment.page_of(old.offset()));
 }
 
+// What can be seen of a key's value without reading all of it: its entry, and the value itself where that is replaced in place.
+struct ValueNote {
+  std::uint64_t entry = 0;
+  std::uint64_t value = 0;
+  friend bool operator==(const ValueNote&, const ValueNote&) noexcept = default;
+};
+
+inline ValueNote note_value(const Segment& segment, const Entry& entry) noexcept {
+  return {entry.offset, replaced_in_place(segment) ? load_word(segment.at(entry.value_at)) : 0};
+}
+
+// The same of the key with this hash.
+inline ValueNote note_of(const Segment& segment, const SlotTable& slots, std::uint64_t waited) noexcept {
+  SlotTable::Position at{slots.home(waited), 0};
+  for (std::uint64_t n = 0; n < slots.slot_count() && !slots.word(at).is_empty(); ++n, at = slots.next(at)) {
+    const SlotWord word = slots.word(at);
+    Entry entry;
+    if (!word.is_entry() || word.tag() != hash_tag(waited) || !read_entry(segment, word.offset(), entry)) continue;
+    if (waited_hash(hash_key(segment, entry.key(segment)).hash) == waited) return note_value(segment, entry);
+  }
+  return {};
+}
+
+// Tells those waiters whose key isn't as it was when they began. Before the lock's new owner changes anything.
+SHARED_DICT_COLD inline void tell_of_differences(const Segment& segment, Shard& shard, std::uint32_t index) noexcept {
+  const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
+  bool any = false;
+  for_each_waiter(segment, index, [&](Waiter& waiter) {
+    any = true;
+    // relaxed, all: stored under the lock that is held.
+    const std::uint64_t waited = waiter.hash.load(std::memory_order_relaxed);
+    if (waited == 0) return;
+    const ValueNote before{waiter.entry.load(std::memory_order_relaxed), waiter.value.load(std::memory_order_relaxed)};  // relaxed
+    const ValueNote now = table.none() ? ValueNote{} : note_of(segment, {segment.buckets(table), table.buckets()}, waited);
+    if (now != before) tell(waiter, waited);
+  });
+  if (!any) shard.watched.store(0, std::memory_order_relaxed);  // relaxed: under the lock
+}
+
 // Rebuilds counts and heap of a shard from its table and the page words. Throws corrupted if they contradict each other.
 SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t index) {
   const Segment& segment = writer.attachment.segment();
@@ -175,7 +214,9 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   shard.pending.store(0, std::memory_order_relaxed);
   shard.scan_hint = 0;
   shard.dirty.store(0, std::memory_order_relaxed);
-  if (shard.watched.load(std::memory_order_relaxed) != 0) alert_waiters(segment, shard, index);
+  // Whatever was due of a batch was carried out before the lock could be had.
+  shard.intent.store(0, std::memory_order_relaxed);
+  if (shard.watched.load(std::memory_order_relaxed) != 0) tell_of_differences(segment, shard, index);  // relaxed: as above
 }
 
 // Empties a shard of a dictionary that was cleared. The clear has happened already, with the header's generation.

@@ -254,9 +254,12 @@ template <class K, class V, class Keys, class F>
 void read_many(const Segment& segment, const std::string& name, const Keys& keys, F f) {
   using Traits = codec_traits<V>;
   using Reference = decltype(*std::begin(keys));
-  // What the group's keys are kept as: references to the caller's if they stay, otherwise copies.
-  constexpr bool kStay = std::is_lvalue_reference_v<Reference>;
-  using Kept = std::conditional_t<kStay, const std::remove_reference_t<Reference>*, std::remove_cvref_t<Reference>>;
+  using Element = std::remove_cvref_t<Reference>;
+  // What the group's keys are kept as: references to the caller's if these stay and needn't be converted, otherwise copies.
+  constexpr bool kStay = std::is_lvalue_reference_v<Reference> && std::forward_iterator<decltype(std::begin(keys))> &&
+                         (kIsStringKey<K> || std::is_same_v<Element, K>);
+  using Copy = std::conditional_t<kIsStringKey<K>, std::decay_t<Element>, K>;
+  using Kept = std::conditional_t<kStay, const Element*, Copy>;
   constexpr std::size_t kGroup = 32;
   std::array<std::optional<Kept>, kGroup> kept;
   std::array<std::optional<EncodedKey<K>>, kGroup> encoded;

@@ -38,17 +38,22 @@ class ChangeWaiter {
 
   // From here on every change of the key counts. False if another writer kept the lock until the deadline.
   bool arm() {
+    if (attachment_.self() != owner_) {  // forked since: the waiter is the parent's
+      waiter_ = nullptr;
+      owner_ = attachment_.require_registered();
+    }
     if (waiter_ == nullptr) claim();
     try {
       const Writer writer(attachment_, left());
       LockedShard shard(writer, index_);
-      // relaxed, all: read by whoever has the lock.
-      waiter_->hash.store(waited_hash(key_.hash), std::memory_order_relaxed);
-      waiter_->shard.store(index_ + 1, std::memory_order_relaxed);
-      shard.fields().watched.store(1, std::memory_order_relaxed);
-      seen_ = waiter_->sequence.load(std::memory_order_relaxed);  // relaxed: as above
       const SlotTable::Found found = shard.find(key_);
-      noted_ = found.found ? note(found.entry.offset, found.entry.value_at) : Note{};
+      const ValueNote note = found.found ? note_value(segment_, found.entry) : ValueNote{};
+      // relaxed, all: read by whoever has the lock.
+      waiter_->entry.store(note.entry, std::memory_order_relaxed);
+      waiter_->value.store(note.value, std::memory_order_relaxed);
+      waiter_->hash.store(waited_hash(key_.hash), std::memory_order_relaxed);
+      waiter_->shard.store(index_ + 1, std::memory_order_relaxed);  // relaxed: as above
+      shard.fields().watched.store(1, std::memory_order_relaxed);
       return true;
     } catch (const Error& error) {
       if (error.code() != errc::lock_timeout) throw;
@@ -59,13 +64,10 @@ class ChangeWaiter {
   // True when the key was changed, false at the deadline.
   bool sleep() {
     for (auto next_look = Clock::now() + kLook;;) {
-      // [F2] acquire, pairs with [F1]: with the step comes the reason.
-      const std::uint32_t sequence = waiter_->sequence.load(std::memory_order_acquire);
-      if (waiter_->hash.load(std::memory_order_relaxed) == 0) return true;  // relaxed: see [F2]
-      if (sequence != seen_) {
-        seen_ = sequence;
-        if (now_stored() != noted_) return true;
-      }
+      // relaxed: if it steps behind this look, the thread doesn't fall asleep.
+      const std::uint32_t sequence = waiter_->sequence.load(std::memory_order_relaxed);
+      // [F2] acquire, pairs with [F1]: the change is seen.
+      if (waiter_->hash.load(std::memory_order_acquire) == 0) return true;
       const auto now = Clock::now();
       if (now >= deadline_) return false;
       if (now >= next_look) {
@@ -73,37 +75,21 @@ class ChangeWaiter {
         next_look = now + kLook;
         continue;
       }
-      wait_on(waiter_->sequence, seen_, std::min(deadline_, next_look) - now);
+      wait_on(waiter_->sequence, sequence, std::min(deadline_, next_look) - now);
     }
   }
 
  private:
-  // What can be seen of a key's value without reading it: which entry it is in, and the value itself where that is replaced in place.
-  struct Note {
-    std::uint64_t entry = 0;
-    std::uint64_t word = 0;
-    friend bool operator==(const Note&, const Note&) noexcept = default;
-  };
-
   std::chrono::milliseconds left() const noexcept {
     return std::max(std::chrono::milliseconds(0), std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()));
-  }
-
-  Note note(std::uint64_t entry, std::uint64_t value_at) const noexcept {
-    return {entry, replaced_in_place(segment_) ? load_word(segment_.at(value_at)) : 0};
-  }
-
-  Note now_stored() const {
-    Note now;
-    const bool found = visit_value(segment_, attachment_.name(), key_, [&](const StoredValue& value) { now = note(value.entry, value.at); });
-    return found ? now : Note{};
   }
 
   void claim() {
     Word32& used = segment_.record(owner_.record()).waiters_used;
     Waiter* const waiters = segment_.area(owner_.record()).waiters;
     for (;;) {
-      const std::uint32_t count = used.load(std::memory_order_relaxed);  // relaxed: raised by this process only
+      // [A16] seq_cst, pairs with [A4]: as [A14].
+      const std::uint32_t count = std::min(used.load(std::memory_order_seq_cst), kWaiters);
       for (std::uint32_t i = 0; i < count; ++i) {
         std::uint32_t expected = 0;
         if (waiters[i].shard.load(std::memory_order_relaxed) != 0) continue;  // relaxed: a hint
@@ -146,8 +132,6 @@ class ChangeWaiter {
   LockWord owner_;
   LockWord last_owner_;
   Waiter* waiter_ = nullptr;
-  std::uint32_t seen_ = 0;
-  Note noted_;
 };
 
 // Until the key is changed. False at the deadline.
