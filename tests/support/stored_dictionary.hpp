@@ -1,9 +1,11 @@
 // A dictionary without types: keys and values are texts, given to the operations as their bytes.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 
 #include <shared_dict/detail/operations/audit.hpp>
@@ -22,8 +24,8 @@ struct StoredDictionary {
   std::shared_ptr<detail::Attachment> attachment;
 
   explicit StoredDictionary(const Options& options = {.heap_size = 1 << 20}, detail::TypeShape shape = {0, 0, 1})
-      : attachment(
-            detail::Lifecycle("name", place.path(), kHangDeadline).open(detail::OpenMode::create, options, {"K", "V", shape})) {}
+      : attachment(detail::Lifecycle("name", place.path(), kHangDeadline)
+                       .open(detail::OpenMode::create, options, {"K", "V", shape})) {}
 
   detail::Segment& segment() const { return attachment->segment(); }
   detail::Writer writer() const { return {*attachment, kHangDeadline}; }
@@ -43,6 +45,22 @@ struct StoredDictionary {
       return reinterpret_cast<std::byte*>(value.data());
     });
     return found ? std::optional(value) : std::nullopt;
+  }
+  /// The key's shard, and the slot that refers to the key, which is there.
+  std::uint32_t shard_index(const std::string& text) const {
+    return detail::hash_shard(key(text).hash, segment().identity().shard_count);
+  }
+  detail::Shard& shard_of(const std::string& text) const { return segment().shard(shard_index(text)); }
+  detail::Word64& slot_of(const std::string& text) const {
+    const detail::TableWord table(shard_of(text).table.load());
+    detail::Bucket* const buckets = segment().buckets(table);
+    const auto found = detail::SlotTable(buckets, table.buckets()).find(segment(), key(text), [] {});
+    if (!found.found) throw std::runtime_error("not there: " + text);
+    return buckets[found.at.bucket].slots[found.at.slot];
+  }
+  std::uint64_t pages_in_use() const {
+    const detail::PagePool pool(writer());
+    return pool.frontier() - pool.fields().free_pages;
   }
   std::string problems() const {
     std::string all;

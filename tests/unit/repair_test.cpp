@@ -60,25 +60,6 @@ void mark_all(const Dictionary& dictionary) {
     dictionary.segment().shard(i).dirty.store(1);
 }
 
-std::uint64_t pages_in_use(const Dictionary& dictionary) {
-  const PagePool pool(dictionary.writer());
-  return pool.frontier() - pool.fields().free_pages;
-}
-
-Shard& shard_of(const Dictionary& dictionary, const std::string& key) {
-  return dictionary.segment().shard(hash_shard(dictionary.key(key).hash, dictionary.segment().identity().shard_count));
-}
-
-/// The slot that refers to the key.
-Word64& slot_of(const Dictionary& dictionary, const std::string& key) {
-  const TableWord table(shard_of(dictionary, key).table.load());
-  Bucket* const buckets = dictionary.segment().buckets(table);
-  const SlotTable slots(buckets, table.buckets());
-  const auto found = slots.find(dictionary.segment(), dictionary.key(key), [] {});
-  REQUIRE(found.found);
-  return buckets[found.at.bucket].slots[found.at.slot];
-}
-
 }  // namespace
 
 TEST_CASE("whatever is scrambled of the derived fields of every shard, the same dictionary comes out") {
@@ -121,7 +102,7 @@ TEST_CASE("whatever is scrambled of the derived fields of every shard, the same 
 TEST_CASE("a repair steps the epoch and never sets it back") {
   const Dictionary dictionary;
   dictionary.put("a", "1");
-  Shard& shard = shard_of(dictionary, "a");
+  Shard& shard = dictionary.shard_of("a");
   std::uint64_t last = shard.epoch.load();
   for (int i = 0; i < 5; ++i) {
     shard.dirty.store(1);
@@ -136,7 +117,7 @@ TEST_CASE("a repair steps the epoch and never sets it back") {
 TEST_CASE("runs and blocks that a dead owner took and never used are given back") {
   const Dictionary dictionary;
   for (int i = 0; i < 100; ++i) dictionary.put("key" + std::to_string(i), "value");
-  const std::uint64_t before = pages_in_use(dictionary);
+  const std::uint64_t before = dictionary.pages_in_use();
   for (std::uint32_t i = 0; i < dictionary.segment().identity().shard_count; ++i) {
     const Writer writer = dictionary.writer();
     Heap heap(writer, i);
@@ -146,18 +127,18 @@ TEST_CASE("runs and blocks that a dead owner took and never used are given back"
     heap.allocate(3000);
     heap.allocate(100'000);
   }
-  REQUIRE(pages_in_use(dictionary) > before);
+  REQUIRE(dictionary.pages_in_use() > before);
   mark_all(dictionary);
   REQUIRE(dictionary.problems().empty());
-  REQUIRE(pages_in_use(dictionary) == before);
+  REQUIRE(dictionary.pages_in_use() == before);
 }
 
 TEST_CASE("a table that its owner died before giving back is given back") {
   const Dictionary dictionary({.heap_size = 1 << 16});
   dictionary.put("a", "1");
-  Shard& shard = shard_of(dictionary, "a");
+  Shard& shard = dictionary.shard_of("a");
   const TableWord old(shard.table.load());
-  const std::uint64_t before = pages_in_use(dictionary);
+  const std::uint64_t before = dictionary.pages_in_use();
   // As rebuild_table up to the table word: the new table stands, the old one isn't given back, the epoch not stepped.
   const Writer writer = dictionary.writer();
   Heap heap(writer, 0);
@@ -165,11 +146,11 @@ TEST_CASE("a table that its owner died before giving back is given back") {
   const TableWord made(dictionary.segment().page_offset(page), old.log2_buckets());
   SlotTable next(dictionary.segment().buckets(made), made.buckets());
   next.clear();
-  next.adopt(dictionary.key("a").hash, SlotWord(slot_of(dictionary, "a").load()));
+  next.adopt(dictionary.key("a").hash, SlotWord(dictionary.slot_of("a").load()));
   store_table(shard, made);
   shard.dirty.store(1);
   REQUIRE(dictionary.problems().empty());
-  REQUIRE(pages_in_use(dictionary) == before);
+  REQUIRE(dictionary.pages_in_use() == before);
   REQUIRE(TableWord(shard.table.load()) == made);
   REQUIRE(dictionary.get("a") == "1");
 }
@@ -179,7 +160,7 @@ TEST_CASE("a death right after the slot word was stored counts as done") {
   Contents contents;
   for (int i = 0; i < 50; ++i) dictionary.put("key" + std::to_string(i), contents["key" + std::to_string(i)] = "value");
   // An erase, an insert and a replacement, each only up to its moment.
-  slot_of(dictionary, "key7").store(SlotWord::erased().bits());
+  dictionary.slot_of("key7").store(SlotWord::erased().bits());
   contents.erase("key7");
   for (const std::string key : {"new", "key9"}) {
     const KeyBytes wanted = dictionary.key(key);
@@ -188,7 +169,7 @@ TEST_CASE("a death right after the slot word was stored counts as done") {
     const std::uint64_t offset = heap.allocate(200);
     write_entry(dictionary.segment(), offset, wanted.bytes, Dictionary::bytes("from a dead one"));
     if (key == "new") dictionary.put(key, "x");
-    slot_of(dictionary, key).store(SlotWord(offset, hash_tag(wanted.hash)).bits());
+    dictionary.slot_of(key).store(SlotWord(offset, hash_tag(wanted.hash)).bits());
     contents[key] = "from a dead one";
   }
   mark_all(dictionary);
@@ -205,13 +186,13 @@ TEST_CASE("a clear that was interrupted right after its moment empties every sha
   require_same(dictionary, {{"key3", "again"}});
   // And one that died in the shard itself, with the generation stored and the pages not given back.
   dictionary.segment().header().clear_generation.fetch_add(1);
-  Shard& shard = shard_of(dictionary, "key3");
+  Shard& shard = dictionary.shard_of("key3");
   shard.dirty.store(1);
   step_epoch(shard);
   store_table(shard, TableWord());
   shard.generation.store(dictionary.segment().header().clear_generation.load());
   require_same(dictionary, {});
-  REQUIRE(pages_in_use(dictionary) == 0);
+  REQUIRE(dictionary.pages_in_use() == 0);
 }
 
 TEST_CASE("contents that contradict themselves are refused, and refused again") {
@@ -229,30 +210,30 @@ TEST_CASE("contents that contradict themselves are refused, and refused again") 
     }
     return all;
   };
-  CHECK(refused([](const Dictionary& d) { shard_of(d, "key1").table.store(~std::uint64_t{0}); }));
-  CHECK(refused([](const Dictionary& d) { shard_of(d, "key1").table.store(4096 + 6); }));
-  CHECK(refused([](const Dictionary& d) { slot_of(d, "key1").store(12); }));
+  CHECK(refused([](const Dictionary& d) { d.shard_of("key1").table.store(~std::uint64_t{0}); }));
+  CHECK(refused([](const Dictionary& d) { d.shard_of("key1").table.store(4096 + 6); }));
+  CHECK(refused([](const Dictionary& d) { d.slot_of("key1").store(12); }));
   CHECK(refused(
-      [](const Dictionary& d) { slot_of(d, "key1").store(SlotWord(d.segment().identity().segment_bytes, 3).bits()); }));
-  CHECK(refused([](const Dictionary& d) { slot_of(d, "key1").fetch_add(8); }));
+      [](const Dictionary& d) { d.slot_of("key1").store(SlotWord(d.segment().identity().segment_bytes, 3).bits()); }));
+  CHECK(refused([](const Dictionary& d) { d.slot_of("key1").fetch_add(8); }));
   CHECK(refused([](const Dictionary& d) {  // two slots of one shard refer to one block
     for (int i = 2; i < 200; ++i) {
       const std::string other = "key" + std::to_string(i);
-      if (&shard_of(d, other) != &shard_of(d, "key1")) continue;
-      slot_of(d, "key1").store(slot_of(d, other).load());
+      if (&d.shard_of(other) != &d.shard_of("key1")) continue;
+      d.slot_of("key1").store(d.slot_of(other).load());
       return;
     }
   }));
   CHECK(refused([](const Dictionary& d) {  // an entry in pages of another shard
     for (int i = 2; i < 200; ++i) {
       const std::string other = "key" + std::to_string(i);
-      if (&shard_of(d, other) == &shard_of(d, "key1")) continue;
-      slot_of(d, "key1").store(slot_of(d, other).load());
+      if (&d.shard_of(other) == &d.shard_of("key1")) continue;
+      d.slot_of("key1").store(d.slot_of(other).load());
       return;
     }
   }));
   CHECK(refused([](const Dictionary& d) {  // an entry in a table
-    slot_of(d, "key1").store(SlotWord(TableWord(shard_of(d, "key1").table.load()).offset(), 1).bits());
+    d.slot_of("key1").store(SlotWord(TableWord(d.shard_of("key1").table.load()).offset(), 1).bits());
   }));
   CHECK(refused([](const Dictionary& d) { d.segment().page(0).word.store(0); }));
 }
