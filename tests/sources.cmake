@@ -4,6 +4,7 @@ set(SHARED_DICT_UNIT_TESTS
     api_test.cpp
     attachment_test.cpp
     audit_test.cpp
+    batch_test.cpp
     bytes_geometry_test.cpp
     bytes_hash_test.cpp
     bytes_layout_test.cpp
@@ -19,8 +20,10 @@ set(SHARED_DICT_UNIT_TESTS
     handle_test.cpp
     heap_test.cpp
     inspection_test.cpp
+    intent_test.cpp
     iteration_test.cpp
     lifecycle_test.cpp
+    loan_test.cpp
     local_registry_test.cpp
     lock_file_test.cpp
     locked_shard_test.cpp
@@ -32,10 +35,12 @@ set(SHARED_DICT_UNIT_TESTS
     owner_lock_test.cpp
     page_pool_test.cpp
     permissions_test.cpp
+    pin_test.cpp
     place_test.cpp
     platform_file_test.cpp
     platform_futex_test.cpp
     platform_process_test.cpp
+    process_area_test.cpp
     reentry_test.cpp
     repair_test.cpp
     scan_test.cpp
@@ -45,6 +50,7 @@ set(SHARED_DICT_UNIT_TESTS
     threads_test.cpp
     type_name_test.cpp
     types_test.cpp
+    view_test.cpp
     waiting_test.cpp
     watch_test.cpp)
 set(SHARED_DICT_MODEL_TESTS
