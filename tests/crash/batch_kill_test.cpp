@@ -1,0 +1,182 @@
+// kill -9 in the middle of batches: several processes write the same fifty keys in one update each, all with one stamp. Whatever moment
+// the kills hit, nobody who takes locks ever finds two stamps; and of a dead process's last update there is all or nothing.
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <shared_dict/detail/operations/mutation.hpp>
+#include <shared_dict/shared_dict.hpp>
+
+#include "support/catch.hpp"
+#include "support/expect.hpp"
+#include "support/forked.hpp"
+#include "support/pattern.hpp"
+#include "support/seed.hpp"
+#include "support/shared_area.hpp"
+#include "support/unique_name.hpp"
+
+using namespace shared_dict;
+using namespace shared_dict::test;
+
+namespace {
+
+constexpr std::uint64_t kKeys = 50;
+constexpr std::size_t kWriters = 4;
+
+struct Progress {
+  std::array<std::atomic<std::uint64_t>, kWriters> begun;         ///< updates of each writer, all its lives together
+  std::array<std::atomic<std::uint64_t>, kWriters> acknowledged;  ///< those that returned
+  std::atomic<std::uint64_t> stop;
+};
+
+/// A stamp names its writer, and which of its updates it is.
+std::uint64_t stamp_of(std::size_t writer, std::uint64_t update) { return update * kWriters + writer + 1; }
+
+/// Values that move at each update, or stay in their place; and what stands in them.
+struct Moving {
+  using Value = std::string;
+  static Value value(std::uint64_t key, std::uint64_t stamp) {
+    return pattern_of(key, stamp, 40 + (stamp * 31 + key * 17) % 300 + (stamp % 16 == 0 && key == 3 ? 150'000 : 0));
+  }
+  static std::optional<std::uint64_t> stamp(const Value& value, std::uint64_t key) { return version_in(value, key); }
+};
+struct Staying {
+  using Value = std::uint64_t;
+  static Value value(std::uint64_t, std::uint64_t stamp) { return stamp; }
+  static std::optional<std::uint64_t> stamp(const Value& value, std::uint64_t) { return value; }
+};
+
+/// Keys from kKeys on are a writer's own, one of them in each of its updates: it says how many there were.
+template <class Kind>
+class Arena {
+ public:
+  using Dict = SharedDict<std::uint64_t, typename Kind::Value>;
+
+  Arena() : dict_(Dict::create(name_.str(), {.heap_size = std::size_t{4} << 20})), random_(test_seed()) {
+    attachment_ = detail::Lifecycle(name_.str(), {}, kHangDeadline)
+                      .open(detail::OpenMode::attach, {}, detail::stored_types<std::uint64_t, typename Kind::Value>());
+    update(0, 0);
+    for (std::uint64_t i = 0; i < kWriters; ++i) dict_.insert(kKeys + i, Kind::value(kKeys + i, 0));
+    for (std::size_t i = 0; i < kWriters; ++i) writers_[i] = start(i);
+  }
+
+  void run(int least) {
+    int kills = 0;
+    while (kills < least) {
+      INFO("after " << kills << " kills");
+      // One or more at once: then one of those who wait for a dead one's lock dies too.
+      std::vector<std::size_t> victims;
+      for (std::size_t i = 0; i < kWriters; ++i) {
+        if (random_() % 4 != 0) victims.push_back(i);
+      }
+      for (const std::size_t victim : victims) {
+        const std::uint64_t more = progress_->acknowledged[victim].load() + 1;
+        REQUIRE(eventually([&] { return progress_->acknowledged[victim].load() >= more; }));
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(random_() % 200));
+      for (const std::size_t victim : victims) writers_[victim]->kill();
+      for (const std::size_t victim : victims) REQUIRE(writers_[victim]->wait().signal == SIGKILL);
+      look(victims);
+      for (const std::size_t victim : victims) writers_[victim] = start(victim);
+      kills += static_cast<int>(victims.size());
+    }
+    progress_->stop = 1;
+    for (auto& writer : writers_) SHARED_DICT_REQUIRE_ENDED_WELL(writer->wait());
+    look({0, 1, 2, 3});
+    REQUIRE(dict_.size() == kKeys + kWriters);
+    REQUIRE(eventually([&] { return dict_.gc_stats().retired_blocks == 0; }));
+    SHARED_DICT_REQUIRE_SOUND(dict_);
+    WARN(kills << " kills, " << dict_.stats().recoveries << " recoveries; of the updates in flight " << done_
+               << " happened and " << undone_ << " did not");
+    dict_.clear();
+    const detail::Writer all(*attachment_, kHangDeadline);
+    const detail::PagePool pool(all);
+    REQUIRE(pool.frontier() == pool.fields().free_pages);  // no page is lost
+  }
+
+ private:
+  void update(std::size_t writer, std::uint64_t number) {
+    std::vector<std::pair<std::uint64_t, typename Kind::Value>> items;
+    const std::uint64_t stamp = stamp_of(writer, number);
+    for (std::uint64_t key = 0; key < kKeys; ++key) items.emplace_back(key, Kind::value(key, stamp));
+    if (number != 0) items.emplace_back(kKeys + writer, Kind::value(kKeys + writer, number));
+    dict_.update(items);
+  }
+
+  std::unique_ptr<Forked> start(std::size_t writer) {
+    return std::make_unique<Forked>([this, writer](auto) {
+      while (progress_->stop.load() == 0) {
+        const std::uint64_t number = progress_->begun[writer].fetch_add(1) + 1;
+        update(writer, number);
+        progress_->acknowledged[writer] = number;
+      }
+      return 0;
+    });
+  }
+
+  /// With all locks, as another writer would see it. The writers named are dead or through.
+  void look(const std::vector<std::size_t>& ended) {
+    const detail::Writer all(*attachment_, kHangDeadline);
+    std::vector<detail::LockedShard> shards = detail::lock_all(all);
+    const detail::Segment& segment = attachment_->segment();
+    const auto stamp_at = [&](std::uint64_t key) -> std::optional<std::uint64_t> {
+      const detail::EncodedKey<std::uint64_t> encoded(key);
+      const detail::KeyBytes bytes = detail::hash_key(segment, encoded.bytes());
+      const auto found = shards[detail::hash_shard(bytes.hash, segment.identity().shard_count)].find(bytes);
+      if (!found.found) return std::nullopt;
+      return Kind::stamp(detail::decode_value<typename Kind::Value>(found.entry.value(segment), name_.str()), key);
+    };
+    const auto first = stamp_at(0);
+    REQUIRE(first.has_value());
+    for (std::uint64_t key = 1; key < kKeys; ++key) {
+      const auto stamp = stamp_at(key);
+      if (stamp != first) FAIL("key " << key << " has stamp " << stamp.value_or(0) << ", key 0 has " << *first);
+    }
+    for (const std::size_t writer : ended) {
+      INFO("writer " << writer);
+      const auto number = stamp_at(kKeys + writer);
+      REQUIRE(number.has_value());
+      const std::uint64_t acknowledged = progress_->acknowledged[writer].load();
+      const std::uint64_t begun = progress_->begun[writer].load();
+      const bool either = *number == acknowledged || *number == begun;
+      REQUIRE(either);
+      if (acknowledged != begun) ++(*number == begun ? done_ : undone_);
+      // Its next life goes on from there.
+      progress_->acknowledged[writer] = *number;
+      progress_->begun[writer] = *number;
+    }
+  }
+
+  UniqueName name_;
+  Dict dict_;
+  std::shared_ptr<detail::Attachment> attachment_;
+  SharedArea<Progress> progress_;
+  std::mt19937_64 random_;
+  std::array<std::unique_ptr<Forked>, kWriters> writers_;
+  int done_ = 0;
+  int undone_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("five hundred kills in the middle of updates leave each of them whole or undone") {
+  INFO("SHARED_DICT_SEED=" << test_seed());
+  Arena<Moving>().run(500);
+}
+
+TEST_CASE("a hundred and fifty kills in the middle of updates in place leave each of them whole or undone") {
+  INFO("SHARED_DICT_SEED=" << test_seed());
+  Arena<Staying>().run(150);
+}
