@@ -1,6 +1,8 @@
 // Random operations on a dictionary and on a std::unordered_map side by side: after each of them both say the same.
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -48,6 +50,9 @@ class Model {
     }
     check_all();
     REQUIRE(stored_ > 0);
+    while (!views_.empty()) let_go();
+    REQUIRE(dict_.gc_stats().retired_blocks == 0);
+    check_all();
   }
 
   std::size_t refused() const noexcept { return refused_; }
@@ -70,12 +75,14 @@ class Model {
     const bool growing = (count_ / (run_.keys * 6)) % 2 == 0;
     const std::size_t choice = below(random_, 100);
     if (choice < 30) {
-      read(key, present ? &found->second : nullptr, choice % 6);
+      read(key, present ? &found->second : nullptr, choice % 7);
     } else if (choice < (growing ? 90U : 50U)) {
-      put(key, present, choice % 6);
+      put(key, present, choice % 7);
     } else {
       take(key, present, choice % 7);
     }
+    if (below(random_, 100) == 0) put_many();
+    if (below(random_, 50) == 0) let_go();
     if (below(random_, run_.keys * 8) == 0) erase_some();
     if (below(random_, run_.keys * 40) == 0) {
       dict_.clear();
@@ -115,8 +122,42 @@ class Model {
         expect(thrown == (value == nullptr), "at throws for a missing key");
         break;
       }
+      case 5: view(key, value); break;
       default: expect(dict_.empty() == model_.empty(), "empty");
     }
+  }
+
+  /// A view of it, kept for a while.
+  void view(const Key& key, const Value* value) {
+    View<Value> viewed = dict_.view(key);
+    expect(static_cast<bool>(viewed) == (value != nullptr), "view");
+    if (!viewed) return;
+    if (const std::optional<Value> shown = shown_by(viewed)) expect(*shown == *value, "what a view shows");
+    std::vector<std::byte> bytes(viewed.bytes().begin(), viewed.bytes().end());
+    views_.emplace_back(std::move(viewed), std::move(bytes));
+    if (views_.size() > 20) let_go();
+  }
+
+  /// The value, where a view can show it.
+  static std::optional<Value> shown_by(const View<Value>& viewed) {
+    if constexpr (requires {
+                    { *viewed } -> std::same_as<const Value&>;
+                  }) {
+      return *viewed;
+    } else if constexpr (requires { Value((*viewed).begin(), (*viewed).end()); }) {
+      return Value((*viewed).begin(), (*viewed).end());
+    } else {
+      return std::nullopt;
+    }
+  }
+
+  /// One of the views that are kept, which shows what it did.
+  void let_go() {
+    if (views_.empty()) return;
+    const std::size_t which = below(random_, views_.size());
+    const auto& [viewed, bytes] = views_[which];
+    expect(std::equal(bytes.begin(), bytes.end(), viewed.bytes().begin(), viewed.bytes().end()), "a view has changed");
+    views_.erase(views_.begin() + static_cast<std::ptrdiff_t>(which));
   }
 
   /// Writes that may need space: a full heap is a fair answer if nothing changed.
@@ -164,6 +205,17 @@ class Model {
           if (present && !same) expect(expected == model_.at(key), "what compare_exchange puts into expected");
           break;
         }
+        case 5:
+          if constexpr (requires { dict_.loan(key, std::size_t{0}); }) {
+            auto loan = dict_.loan(key, value.size());
+            expect(loan.span().size() == value.size(), "the span of a loan");
+            std::copy(value.begin(), value.end(), loan.span().begin());
+            if (below(random_, 4) == 0) break;  // dropped
+            expect(loan.publish() != present, "publish");
+            stored = value;
+            break;
+          }
+          [[fallthrough]];
         default: expect(dict_.insert_or_assign(key, value) != present, "insert_or_assign"); stored = value;
       }
     };
@@ -177,6 +229,32 @@ class Model {
       model_.insert_or_assign(key, *stored);
       ++stored_;
     }
+  }
+
+  /// Keys of which some come twice, some are there and some aren't.
+  void put_many() {
+    std::vector<std::pair<Key, Value>> items;
+    const std::size_t first = below(random_, run_.keys);
+    for (std::size_t i = below(random_, 12); i > 0; --i) {
+      items.emplace_back(Family::key((first + below(random_, 20)) % run_.keys), Family::value(random_));
+    }
+    const std::error_code code = error_of([&] { dict_.update(items); });
+    if (!code) {
+      for (const auto& [key, value] : items) model_.insert_or_assign(key, value);
+      for (const auto& [key, value] : items) {
+        const std::optional<Value> now = dict_.get(key);
+        expect(now.has_value() && *now == model_.at(key), "update");
+      }
+      return;
+    }
+    expect(code == errc::heap_full, code.message().c_str());
+    for (const auto& [key, value] : items) {
+      const auto found = model_.find(key);
+      const std::optional<Value> now = dict_.get(key);
+      expect(now.has_value() == (found != model_.end()) && (!now || *now == found->second),
+             "a refused update changes nothing");
+    }
+    ++refused_;
   }
 
   void take(const Key& key, bool present, std::size_t how) {
@@ -242,6 +320,7 @@ class Model {
   ModelRun run_;
   Random random_;
   std::unordered_map<Key, Value, typename Family::Hash> model_;
+  std::vector<std::pair<View<Value>, std::vector<std::byte>>> views_;  ///< and what they showed at first
   std::size_t count_ = 0;
   std::size_t stored_ = 0;
   std::size_t refused_ = 0;
