@@ -2,6 +2,7 @@
 // as promised; memory stands only behind those that are used.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <thread>
 #include <utility>
@@ -95,6 +96,22 @@ TEST_CASE("one pin after the other takes one place only") {
     const Pin other(*d.attachment, 16);
   }
   REQUIRE(own_record(d).pins_used.load() == kCacheLine / sizeof(Word64));
+}
+
+TEST_CASE("a thread finds the place again that it gave back last") {
+  const Dictionary d;
+  std::vector<Pin> pins;
+  for (std::uint64_t i = 1; i <= 30; ++i) pins.emplace_back(*d.attachment, i * 8);
+  const Word64* const words = d.segment().area(d.attachment->self().record()).pins;
+  for (const std::size_t which : {std::size_t{3}, std::size_t{20}, std::size_t{0}}) {
+    REQUIRE(words[which].load() == (which + 1) * 8);
+    pins[29].release();  // another free one
+    pins[which].release();
+    pins[which] = Pin(*d.attachment, 800);
+    REQUIRE(words[which].load() == 800);
+    pins[which].move_to((which + 1) * 8);
+    pins[29] = Pin(*d.attachment, 30 * 8);
+  }
 }
 
 TEST_CASE("the area of a process gets memory page by page, and nothing before its first pin") {

@@ -140,7 +140,9 @@ TEST_CASE("a view can be moved and assigned, and takes its pin along") {
     View<V> other = std::move(view);
     REQUIRE_FALSE(view);  // NOLINT(bugprone-use-after-move)
     REQUIRE(view.bytes().empty());
+    view = d.view("second");
     REQUIRE(*other == first_value);
+    view = {};
     d.erase("first");
     REQUIRE(retired(d) == (kPinned ? 1 : 0));
     REQUIRE(*other == first_value);
