@@ -180,3 +180,43 @@ TEST_CASE("a hundred and fifty kills in the middle of updates in place leave eac
   INFO("SHARED_DICT_SEED=" << test_seed());
   Arena<Staying>().run(150);
 }
+
+// The kills above mostly hit the long parts before and after. This one waits for the moment and has made it long: so many items that
+// the process is dead before it has stored all.
+TEST_CASE("kills while a batch stores its items leave it whole") {
+  using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = std::size_t{4} << 20});
+  const auto attachment = detail::Lifecycle(name.str(), {}, kHangDeadline)
+                              .open(detail::OpenMode::attach, {}, detail::stored_types<std::uint64_t, std::uint64_t>());
+  const detail::Word64& intent = attachment->segment().shard(0).intent;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> items(20'000);
+  for (std::uint64_t key = 0; key < items.size(); ++key) items[key] = {key, 0};
+  d.update(items);
+  int inside = 0;
+  int kills = 0;
+  for (; kills < 100 && inside < 10; ++kills) {
+    Forked writer([&](auto) {
+      for (;;) {
+        for (auto& item : items) item.second += static_cast<std::uint64_t>(kills) + 1;
+        d.update(items);
+      }
+      return Forked::kFailed;
+    });
+    const auto end = std::chrono::steady_clock::now() + kHangDeadline;
+    while (intent.load() == 0) {
+      if (std::chrono::steady_clock::now() >= end) FAIL("no batch was seen in time");
+    }
+    writer.kill();
+    REQUIRE(writer.wait().signal == SIGKILL);
+    inside += intent.load() != 0 ? 1 : 0;
+    const std::uint64_t first = d.fetch_add(0, 0);  // takes a lock, so the rest is done first
+    REQUIRE(intent.load() == 0);
+    for (const auto& item : items) {
+      if (d.at(item.first) != first) FAIL("kill " << kills << ": key " << item.first << " has another stamp");
+    }
+  }
+  WARN(kills << " kills, " << inside << " of them in the moment");
+  REQUIRE(inside > 0);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
