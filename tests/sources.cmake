@@ -68,11 +68,8 @@ set(SHARED_DICT_PROCESSES_TESTS
     queue_test.cpp
     stopped_writer_test.cpp
     torn_read_test.cpp
-<<<<<<< HEAD
+    view_rounds_test.cpp
     waiting_test.cpp)
-=======
-    view_rounds_test.cpp)
->>>>>>> b7e66be (Processes that view, loan and update while others write, stop and are killed)
 set(SHARED_DICT_CRASH_TESTS
     batch_kill_test.cpp
     exit_test.cpp
