@@ -21,6 +21,7 @@ set(SHARED_DICT_UNIT_TESTS
     heap_test.cpp
     inspection_test.cpp
     intent_test.cpp
+    interface_test.cpp
     iteration_test.cpp
     lifecycle_test.cpp
     loan_test.cpp

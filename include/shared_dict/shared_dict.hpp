@@ -54,7 +54,8 @@ namespace shared_dict {
 /// errc::too_many_items and errc::value_too_large if they have something to store.
 ///
 /// **After a crash.** If a process dies at any instruction, what it was doing has either happened or not, for everybody. The next
-/// writer that needs a lock that it held takes it over within some 10 ms. What had returned stays.
+/// writer that needs a lock that it held takes it over within some 10 ms. What had returned stays. Of an `update` that was under way
+/// readers may see less until then than afterwards.
 template <class K, class V>
 class SharedDict {
   using Traits = detail::codec_traits<V>;

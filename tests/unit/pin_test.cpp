@@ -51,6 +51,24 @@ TEST_CASE("a pin is seen as long as it is held") {
   REQUIRE(pinned(d).empty());
 }
 
+TEST_CASE("counts of a free record that were damaged don't hide a pin from writers, nor lead behind the pins") {
+  const Dictionary d;
+  const std::uint32_t flipped = GENERATE(1U, 8U, 1U << 31);
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    if (i == d.attachment->self().record()) continue;
+    d.segment().record(i).pins_used.store(flipped);
+    d.segment().record(i).waiters_used.store(flipped);
+  }
+  SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto say) {  // takes one of these records
+    if (own_record(d).pins_used.load() != 0 || own_record(d).waiters_used.load() != 0) {
+      say("the counts are believed");
+      return 1;
+    }
+    const Pin pin(*d.attachment, 4096);
+    return is_pinned(d.segment(), 4096) ? 0 : 2;
+  }));
+}
+
 TEST_CASE("a pin that is moved stays held, once") {
   const Dictionary d;
   Pin pin(*d.attachment, 8);

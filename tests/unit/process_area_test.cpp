@@ -38,6 +38,8 @@ void use_area(const Dictionary& d, std::uint32_t record, const std::vector<std::
   REQUIRE_FALSE(d.segment().commit_area(record, offsetof(ProcessArea, pins)));
   for (std::size_t i = 0; i < pins.size(); ++i) d.segment().area(record).pins[i].store(pins[i]);
   d.segment().record(record).pins_used.store(static_cast<std::uint32_t>(pins.size()));
+  d.segment().record(record).pins_live.store(1);
+  d.segment().record(record).area_committed.store(0b11);
   d.segment().header().area_users[record / 64].fetch_or(std::uint64_t{1} << (record % 64));
 }
 
@@ -80,11 +82,30 @@ TEST_CASE("a count of pins that was damaged leads to no more than there are") {
     REQUIRE_FALSE(d.segment().commit_area(4, page * 4096));
   }
   d.segment().area(3).pins[kPins - 1].store(16);
+  d.segment().record(3).area_committed.store(0x1ff);
   d.segment().area(4).waiters[0].hash.store(24);  // what lies behind the last pin
   d.segment().record(3).pins_used.store(0xffff'ffff);
   REQUIRE(pinned_blocks(d.segment()) == std::vector<std::uint64_t>{8, 16});
   clear_area(d.segment(), 3);
   REQUIRE(d.segment().area(4).waiters[0].hash.load() == 24);
+}
+
+TEST_CASE("a count of pins that was damaged doesn't lead to where no memory is") {
+  const Dictionary d;
+  use_area(d, 3, {8});
+  d.segment().record(3).pins_used.store(0xffff'ffff);
+  d.segment().record(3).waiters_used.store(0xffff'ffff);
+  REQUIRE(area_capacity(d.segment().record(3), 1, 8, kPins / 8) == kPins / 8);
+  REQUIRE(area_capacity(d.segment().record(3), 0, 1, kWaiters) == kWaiters);
+  REQUIRE(area_capacity(d.segment().record(4), 1, 8, kPins / 8) == 0);
+  REQUIRE(pinned_blocks(d.segment()) == std::vector<std::uint64_t>{8});
+}
+
+TEST_CASE("pins are looked for only while a process says that it has one") {
+  const Dictionary d;
+  use_area(d, 3, {8});
+  d.segment().record(3).pins_live.store(0);
+  REQUIRE(pinned_blocks(d.segment()).empty());
 }
 
 TEST_CASE("an area that is cleared holds nothing, and the others hold what they did") {
@@ -97,6 +118,7 @@ TEST_CASE("an area that is cleared holds nothing, and the others hold what they 
   REQUIRE(users(d) == std::vector<std::uint32_t>{4});
   REQUIRE(pinned_blocks(d.segment()) == std::vector<std::uint64_t>{32});
   REQUIRE(d.segment().record(3).pins_used.load() == 0);
+  REQUIRE(d.segment().record(3).pins_live.load() == 0);
   REQUIRE(d.segment().record(3).waiters_used.load() == 0);
   for (int i = 0; i < 3; ++i) REQUIRE(d.segment().area(3).pins[i].load() == 0);
   REQUIRE(d.segment().area(3).waiters[2].shard.load() == 0);
