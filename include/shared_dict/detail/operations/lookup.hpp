@@ -11,6 +11,7 @@
 // Progress: lock-free. A validation fails only if a writer of the same bucket got something done meanwhile, or a table grew.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -147,13 +148,19 @@ bool visit_value(const Segment& segment, const std::string& name, const KeyBytes
   }
 }
 
-// True if the key is there; then the value's bytes were copied to where `prepare(size)` said. It may be called several times, and
-// what it returned last counts. A null answer means that the bytes aren't wanted.
+// A visitor that copies the value's bytes to where `prepare(size)` says. It may be called several times, and what it returned last
+// counts. A null answer means that the bytes aren't wanted.
+template <class Prepare>
+auto copy_to(const Segment& segment, Prepare& prepare) {
+  return [&segment, &prepare](const StoredValue& value) {
+    if (std::byte* const to = prepare(value.size)) read_racing(to, segment.at(value.at), value.size);
+  };
+}
+
+// True if the key is there; then its value was copied.
 template <class Prepare>
 bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key, Prepare prepare) {
-  return visit_value(segment, name, key, [&](const StoredValue& value) {
-    if (std::byte* const to = prepare(value.size)) read_racing(to, segment.at(value.at), value.size);
-  });
+  return visit_value(segment, name, key, copy_to(segment, prepare));
 }
 
 // As lookup, but the value stays where it is, pinned. Nothing if the key is missing. Throws too_many_views.
@@ -173,29 +180,58 @@ inline std::optional<StoredValue> pin_value(Attachment& attachment, const std::s
 }
 
 // ---- many keys at once: each stage asks for the memory that the next one needs, for all of them, so that they wait for it together.
+//
+// What the stages note is what a single search notes; if it isn't good any more in the end, or wasn't enough, the search starts anew.
+struct Approach {
+  ShardView view{};
+  const Bucket* bucket = nullptr;  // the key's home; null: there is no table
+  std::uint64_t version = 0;
+  SlotWord word;                   // the first in it with the key's tag
+};
 
-inline void prefetch_bucket(const Segment& segment, const KeyBytes& key) noexcept {
-  // relaxed: a hint.
-  const TableWord table(segment.shard(hash_shard(key.hash, segment.identity().shard_count)).table.load(std::memory_order_relaxed));
+inline void approach_bucket(const Segment& segment, const KeyBytes& key, Approach& approach) noexcept {
+  approach.view = view_shard(segment, hash_shard(key.hash, segment.shard_count()));
+  approach.word = SlotWord();
+  const TableWord table = approach.view.table;
+  approach.bucket = nullptr;
   if (table.none() || !segment.holds_table(table)) return;
-  prefetch(&segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)]);
+  approach.bucket = &segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
+  prefetch(approach.bucket);
 }
 
-inline void prefetch_entry(const Segment& segment, const KeyBytes& key) noexcept {
-  // relaxed: a hint.
-  const TableWord table(segment.shard(hash_shard(key.hash, segment.identity().shard_count)).table.load(std::memory_order_relaxed));
-  if (table.none() || !segment.holds_table(table)) return;
-  const Bucket& bucket = segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
+// `likely_bytes`: of the whole entry.
+inline void approach_entry(const Segment& segment, const KeyBytes& key, std::uint64_t likely_bytes, Approach& approach) noexcept {
+  if (approach.bucket == nullptr) return;
+  approach.version = load_version(*approach.bucket);
   const std::uint32_t tag = hash_tag(key.hash);
-  for (const Word64& slot : bucket.slots) {
-    const SlotWord word(slot.load(std::memory_order_relaxed));  // relaxed: a hint
+  for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+    const SlotWord word = load_slot(*approach.bucket, slot);
     if (word.is_empty()) return;
-    if (word.tag() != tag || !word.is_entry() || !segment.holds(word.offset(), kCacheLine)) continue;
-    prefetch(segment.at(word.offset()));
-    prefetch(segment.at(word.offset() + kCacheLine));
-    prefetch(segment.at(word.offset() + 2 * kCacheLine));
+    if (word.tag() != tag || !word.is_entry()) continue;
+    if (word.offset() % kWord != 0 || !segment.holds(word.offset(), kWord)) return;
+    approach.word = word;
+    const std::byte* const entry = segment.at(word.offset());
+    const std::uint64_t end = word.offset() % kCacheLine + std::min(likely_bytes, 4 * kCacheLine);
+    for (std::uint64_t at = 0; at < end; at += kCacheLine) prefetch(entry + at);
     return;
   }
+}
+
+// As visit_value.
+template <class Visit>
+bool visit_approached(const Segment& segment, const std::string& name, const KeyBytes& key, const Approach& approach, Visit visit) {
+  if (approach.word.is_entry()) {
+    const std::uint64_t offset = approach.word.offset();
+    const EntrySizes sizes(load_word(segment.at(offset)));
+    const std::uint64_t value_at = checked_value_at(segment, offset, sizes);
+    if (value_at != 0 && sizes.key() == key.bytes.size() &&
+        equal_racing(segment.at(offset + kWord), key.bytes.data(), key.bytes.size()) &&
+        (sizes.value() <= kTrustedBytes || still_valid(approach.view, *approach.bucket, approach.version))) {
+      visit(StoredValue{offset, value_at, static_cast<std::size_t>(sizes.value())});
+      if (still_valid(approach.view, *approach.bucket, approach.version)) return true;
+    }
+  }
+  return visit_value(segment, name, key, visit);
 }
 
 // ---- for writers: where a key was before its shard's lock was taken.

@@ -115,13 +115,14 @@ V decode_value(Bytes bytes, const std::string& name) {
 
 // Reads the value of a key into `out`, which then keeps its memory. If the key is missing `out` stays as it was, except that a
 // string or vector may be left empty if the key was erased while it was copied.
-template <class V>
-bool read_value(const Segment& segment, const std::string& name, const KeyBytes& key, V& out) {
+// `look_up` is the look-up of the key, called with `prepare` (lookup.hpp).
+template <class V, class LookUp>
+bool read_value_by(const std::string& name, V& out, LookUp look_up) {
   using Traits = codec_traits<V>;
   if constexpr (Traits::plain && Traits::fixed_size == 0) {
     bool touched = false;
     bool fits = true;
-    const bool found = lookup(segment, name, key, [&](std::size_t size) -> std::byte* {
+    const bool found = look_up([&](std::size_t size) -> std::byte* {
       touched = true;
       fits = size % Traits::alignment == 0;  // an element is no shorter than its alignment: most garbage ends here
       try {
@@ -136,7 +137,7 @@ bool read_value(const Segment& segment, const std::string& name, const KeyBytes&
     return found;
   } else {
     std::vector<std::byte> bytes;
-    if (!lookup(segment, name, key, [&](std::size_t size) {
+    if (!look_up([&](std::size_t size) {
           bytes.resize(size);
           return bytes.data();
         })) {
@@ -155,12 +156,17 @@ bool read_value(const Segment& segment, const std::string& name, const KeyBytes&
   }
 }
 
-// For values of a fixed size: no memory is allocated and nothing constructed before the bytes are known to be good.
 template <class V>
-std::optional<V> read_fixed(const Segment& segment, const std::string& name, const KeyBytes& key) {
+bool read_value(const Segment& segment, const std::string& name, const KeyBytes& key, V& out) {
+  return read_value_by(name, out, [&](auto prepare) { return lookup(segment, name, key, prepare); });
+}
+
+// For values of a fixed size: no memory is allocated and nothing constructed before the bytes are known to be good.
+template <class V, class LookUp>
+std::optional<V> read_fixed_by(const std::string& name, LookUp look_up) {
   std::array<std::byte, sizeof(V)> bytes;
   bool fits = true;
-  const bool found = lookup(segment, name, key, [&](std::size_t size) -> std::byte* {
+  const bool found = look_up([&](std::size_t size) -> std::byte* {
     fits = size == sizeof(V);
     return fits ? bytes.data() : nullptr;
   });
@@ -168,6 +174,11 @@ std::optional<V> read_fixed(const Segment& segment, const std::string& name, con
   if (!fits) fail_corrupted(name, "a value has the wrong size");
   if (!valid_object<V>(bytes.data())) fail_corrupted(name, "a bool is neither true nor false");
   return std::bit_cast<V>(bytes);
+}
+
+template <class V>
+std::optional<V> read_fixed(const Segment& segment, const std::string& name, const KeyBytes& key) {
+  return read_fixed_by<V>(name, [&](auto prepare) { return lookup(segment, name, key, prepare); });
 }
 
 // Whether the stored value is `expected`, whose bytes are given.
@@ -264,6 +275,8 @@ void read_many(const Segment& segment, const std::string& name, const Keys& keys
   std::array<std::optional<Kept>, kGroup> kept;
   std::array<std::optional<EncodedKey<K>>, kGroup> encoded;
   std::array<KeyBytes, kGroup> hashed;
+  std::array<Approach, kGroup> approaches;
+  std::uint64_t likely_bytes = 2 * kCacheLine;
   [[maybe_unused]] std::conditional_t<Traits::plain && Traits::fixed_size != 0, int, V> value{};
 
   std::size_t index = 0;
@@ -278,15 +291,23 @@ void read_many(const Segment& segment, const std::string& name, const Keys& keys
         encoded[count].emplace(kept[count].emplace(*at));
       }
       hashed[count] = hash_key(segment, encoded[count]->bytes());
-      prefetch_bucket(segment, hashed[count]);
+      approach_bucket(segment, hashed[count], approaches[count]);
     }
-    for (std::size_t i = 0; i < count; ++i) prefetch_entry(segment, hashed[i]);
+    for (std::size_t i = 0; i < count; ++i) approach_entry(segment, hashed[i], likely_bytes, approaches[i]);
     for (std::size_t i = 0; i < count; ++i, ++index) {
+      const auto look_up = [&](auto prepare) {
+        return visit_approached(segment, name, hashed[i], approaches[i], copy_to(segment, prepare));
+      };
       if constexpr (Traits::plain && Traits::fixed_size != 0) {
-        const std::optional<V> found = read_fixed<V>(segment, name, hashed[i]);
+        const std::optional<V> found = read_fixed_by<V>(name, look_up);
         std::invoke(f, index, found ? std::addressof(*found) : nullptr);
       } else {
-        const bool found = read_value(segment, name, hashed[i], value);
+        const bool found = read_value_by(name, value, [&](auto prepare) {
+          return look_up([&](std::size_t size) {
+            likely_bytes = entry_bytes(segment, EntrySizes(hashed[i].bytes.size(), size));
+            return prepare(size);
+          });
+        });
         std::invoke(f, index, found ? std::addressof(std::as_const(value)) : nullptr);
       }
     }
