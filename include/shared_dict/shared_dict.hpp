@@ -476,15 +476,17 @@ class SharedDict {
   Outcome put(Key key, const V& value, Wanted wanted) {
     Outcome outcome = Outcome::nothing;
     const detail::EncodedKey<K> encoded(key);
-    const detail::Encoded<V, Traits> bytes(value);
+    const detail::Encoded<V, Traits> encoded_value(value);
+    const detail::Bytes bytes = encoded_value.bytes();
     const detail::Writer writer = writing();
-    require_storable(writer, encoded.bytes().size(), bytes.bytes().size());
-    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+    require_storable(writer, encoded.bytes().size(), bytes.size());
+    const auto decide = [&](const detail::Bytes* current) {
       outcome = Outcome::nothing;
       if (!wanted(current != nullptr)) return detail::Decision::keep();
       outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
-      return detail::Decision::store(bytes.bytes());
-    });
+      return detail::Decision::store(bytes);
+    };
+    detail::change(writer, hashed(writer.attachment, encoded), decide, &bytes);
     return outcome;
   }
 

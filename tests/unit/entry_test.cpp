@@ -12,6 +12,7 @@
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/place.hpp"
+#include "support/write_entry.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::detail;
@@ -52,7 +53,7 @@ TEST_CASE("an entry comes back as it was written, for every length of key and va
           const std::uint64_t offset = dictionary.data + shift;
           const auto key_bytes = sample(key, 1);
           const auto value_bytes = sample(value, 2);
-          write_entry(dictionary.segment(), offset, key_bytes, value_bytes);
+          test::write_entry(dictionary.segment(), offset, key_bytes, value_bytes);
           Entry entry;
           REQUIRE(read_entry(dictionary.segment(), offset, entry));
           REQUIRE(same(entry.key(dictionary.segment()), key_bytes));
@@ -73,7 +74,7 @@ TEST_CASE("writing an entry touches nothing beside its block") {
       const std::uint64_t size = entry_bytes(dictionary.segment(), EntrySizes(key, value));
       store_word(dictionary.segment().at(offset - 8), 0x1111);
       store_word(dictionary.segment().at(offset + size), 0x2222);
-      write_entry(dictionary.segment(), offset, sample(key, 0), sample(value, 0));
+      test::write_entry(dictionary.segment(), offset, sample(key, 0), sample(value, 0));
       REQUIRE(load_word(dictionary.segment().at(offset - 8)) == 0x1111);
       REQUIRE(load_word(dictionary.segment().at(offset + size)) == 0x2222);
     }
@@ -84,7 +85,7 @@ TEST_CASE("an offset that is no word's, or lies outside the committed pages, is 
   const Dictionary dictionary;
   const Segment& segment = dictionary.segment();
   Entry entry;
-  write_entry(segment, dictionary.data, sample(8, 0), sample(8, 0));
+  test::write_entry(segment, dictionary.data, sample(8, 0), sample(8, 0));
   REQUIRE(read_entry(segment, dictionary.data, entry));
   for (std::uint64_t shift = 1; shift < 8; ++shift) REQUIRE_FALSE(read_entry(segment, dictionary.data + shift, entry));
   for (const std::uint64_t offset :

@@ -19,6 +19,7 @@
 #include "support/place.hpp"
 #include "support/seed.hpp"
 #include "support/stored_dictionary.hpp"
+#include "support/write_entry.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::detail;
@@ -167,7 +168,7 @@ TEST_CASE("a death right after the slot word was stored counts as done") {
     const Writer writer = dictionary.writer();
     Heap heap(writer, hash_shard(wanted.hash, dictionary.segment().identity().shard_count));
     const std::uint64_t offset = heap.allocate(200);
-    write_entry(dictionary.segment(), offset, wanted.bytes, Dictionary::bytes("from a dead one"));
+    test::write_entry(dictionary.segment(), offset, wanted.bytes, Dictionary::bytes("from a dead one"));
     if (key == "new") dictionary.put(key, "x");
     dictionary.slot_of(key).store(SlotWord(offset, hash_tag(wanted.hash)).bits());
     contents[key] = "from a dead one";

@@ -14,6 +14,7 @@
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/place.hpp"
+#include "support/write_entry.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::detail;
@@ -43,7 +44,7 @@ struct Fixture {
   }
 
   SlotWord entry(const std::string& text, std::uint64_t hashed) {
-    write_entry(segment(), next, key(text, hashed).bytes, {});
+    test::write_entry(segment(), next, key(text, hashed).bytes, {});
     const SlotWord word(next, hash_tag(hashed));
     next += 64;
     return word;

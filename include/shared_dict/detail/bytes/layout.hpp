@@ -87,7 +87,7 @@ struct Header {
 
   // Read by everybody, changed rarely.
   Word32 committed;                // pages that memory stands behind; only grows; stored under the pool's lock
-  Word32 pad1;
+  Word32 areas_used;               // 1: some bit of area_users has been set, ever
   Word64 clear_generation;         // true: a shard of another generation is empty; stored with all shards locked
   std::byte pad2[48];
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -32,34 +33,45 @@ SHARED_DICT_HOT void store_word(std::byte* shared, std::uint64_t word) noexcept 
   std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(shared)).store(word, std::memory_order_relaxed);
 }
 
-// The last 1 to 7 bytes of something private, as a word with zeros behind them (in memory order).
-inline std::uint64_t load_tail(const std::byte* from, std::size_t size) noexcept {
-  std::byte word[kWord] = {};
-  switch (size) {  // each copy has a constant size and becomes a move
-    case 1: std::memcpy(word, from, 1); break;
-    case 2: std::memcpy(word, from, 2); break;
-    case 3: std::memcpy(word, from, 3); break;
-    case 4: std::memcpy(word, from, 4); break;
-    case 5: std::memcpy(word, from, 5); break;
-    case 6: std::memcpy(word, from, 6); break;
-    default: std::memcpy(word, from, 7); break;
-  }
-  std::uint64_t value;
-  std::memcpy(&value, word, kWord);
+template <class T>
+SHARED_DICT_HOT T load_private(const std::byte* from) noexcept {
+  T value;
+  std::memcpy(&value, from, sizeof value);
   return value;
 }
 
-inline void store_tail(std::byte* to, std::uint64_t value, std::size_t size) noexcept {
-  std::byte word[kWord];
-  std::memcpy(word, &value, kWord);
-  switch (size) {
-    case 1: std::memcpy(to, word, 1); break;
-    case 2: std::memcpy(to, word, 2); break;
-    case 3: std::memcpy(to, word, 3); break;
-    case 4: std::memcpy(to, word, 4); break;
-    case 5: std::memcpy(to, word, 5); break;
-    case 6: std::memcpy(to, word, 6); break;
-    default: std::memcpy(to, word, 7); break;
+// The last 1 to 7 bytes of something private, as a word with zeros behind them (in memory order). Put together in a register, from loads
+// that may overlap: through memory the whole word would have to wait for its parts.
+SHARED_DICT_HOT std::uint64_t load_tail(const std::byte* from, std::size_t size) noexcept {
+  if constexpr (std::endian::native == std::endian::little) {
+    if (size >= 4) {
+      return load_private<std::uint32_t>(from) | std::uint64_t{load_private<std::uint32_t>(from + size - 4)} << (8 * (size - 4));
+    }
+    if (size >= 2) {
+      return load_private<std::uint16_t>(from) | std::uint64_t{load_private<std::uint16_t>(from + size - 2)} << (8 * (size - 2));
+    }
+    return load_private<std::uint8_t>(from);
+  } else {
+    std::uint64_t value = 0;
+    std::memcpy(&value, from, size);
+    return value;
+  }
+}
+
+SHARED_DICT_HOT void store_tail(std::byte* to, std::uint64_t value, std::size_t size) noexcept {
+  if constexpr (std::endian::native == std::endian::little) {
+    const auto store_part = [&](auto part, std::size_t at) { std::memcpy(to + at, &part, sizeof part); };
+    if (size >= 4) {
+      store_part(static_cast<std::uint32_t>(value), 0);
+      store_part(static_cast<std::uint32_t>(value >> (8 * (size - 4))), size - 4);
+    } else if (size >= 2) {
+      store_part(static_cast<std::uint16_t>(value), 0);
+      store_part(static_cast<std::uint16_t>(value >> (8 * (size - 2))), size - 2);
+    } else {
+      store_part(static_cast<std::uint8_t>(value), 0);
+    }
+  } else {
+    std::memcpy(to, &value, size);
   }
 }
 

@@ -42,6 +42,19 @@ inline std::uint64_t checked_value_at(const Segment& segment, std::uint64_t entr
   return entry_value_at(entry, sizes.key(), segment.shape().value_alignment);
 }
 
+// What an entry takes, worked out once.
+struct EntryShape {
+  std::uint64_t bytes;
+  std::uint32_t size_class;
+  bool large;
+};
+
+inline EntryShape shape_of(const Segment& segment, EntrySizes sizes) noexcept {
+  const std::uint64_t bytes = entry_bytes(segment, sizes);
+  if (bytes > segment.classes().largest_block()) return {bytes, 0, true};
+  return {bytes, class_of(bytes), false};
+}
+
 // Whether values are replaced by one store where they are.
 inline bool replaced_in_place(const Segment& segment) noexcept {
   return segment.shape().value_fixed_bytes - 1 < kWord;  // 0 wraps around: they vary in size
@@ -66,13 +79,19 @@ inline bool read_entry(const Segment& segment, std::uint64_t offset, Entry& entr
   return entry.value_at != 0;
 }
 
-inline void write_entry(const Segment& segment, std::uint64_t offset, Bytes key, Bytes value) noexcept {
+// All of an entry but its first word.
+inline void write_contents(const Segment& segment, std::uint64_t offset, Bytes key, Bytes value) noexcept {
   // [E1] release fence, pairs with [V1]: a reader that still copies the block's last contents, and gets a byte of the new ones,
   // then sees the version or the epoch that stepped before the block was freed.
   release_fence();
-  store_word(segment.at(offset), EntrySizes(key.size(), value.size()).bits());
   write_racing(segment.at(offset + kWord), key.data(), key.size());
   write_racing(segment.at(entry_value_at(offset, key.size(), segment.shape().value_alignment)), value.data(), value.size());
+}
+
+inline void write_sizes(const Segment& segment, std::uint64_t offset, EntrySizes sizes) noexcept {
+  // [E11] release fence, pairs with [V1]: as [E1].
+  release_fence();
+  store_word(segment.at(offset), sizes.bits());
 }
 
 }  // namespace shared_dict::detail

@@ -4,8 +4,8 @@
 // All of this is derived: a block is in use if, and only if, a slot refers to it. A death anywhere in here leaves lists that the
 // shard's repair throws away (repair.hpp).
 //
-// Replacing a value takes a block and frees one of mostly the same size. So the block that was replaced last is kept aside, one for
-// each of a few classes, and is the next replacement's new block: no list changes. A spare block counts as live in its span. The last
+// Replacing a value takes a block and frees one of mostly the same size. So the block that was replaced last is kept aside, in one of a
+// few places that depend on class and process, and is the next replacement's new block: no list changes. A spare block counts as live in its span. The last
 // erase of a shard, and a heap that is full, give the spares back.
 //
 // A block that somebody views isn't freed but retired: put on a list of the shard, linked through its first word, which no view
@@ -24,9 +24,11 @@
 
 namespace shared_dict::detail {
 
-// The spare block of a class, or of another one that shares its place; without the lock, as a hint.
-inline SpareWord load_spare(const Shard& shard, std::uint32_t size_class) noexcept {
-  return SpareWord(shard.spare[size_class % kSpares].load(std::memory_order_relaxed));  // relaxed: under the lock, or a hint
+// Where a process keeps its spare block of a class. By process, too: what it has freed itself is still in its processor's cache.
+inline std::uint32_t spare_place(std::uint32_t size_class, LockWord self) noexcept { return (size_class + self.record()) % kSpares; }
+
+inline SpareWord load_spare(const Shard& shard, std::uint32_t place) noexcept {
+  return SpareWord(shard.spare[place].load(std::memory_order_relaxed));  // relaxed: under the lock, or a hint
 }
 
 class Heap {
@@ -70,33 +72,49 @@ class Heap {
   std::uint64_t allocate_replacement(std::uint64_t size) {
     if (size > segment_.classes().largest_block()) return allocate_large(size);
     const std::uint32_t size_class = class_of(size);
-    const SpareWord spare = load_spare(shard_, size_class);
+    const SpareWord spare = load_spare(shard_, place_of(size_class));
     if (!spare.of(size_class)) return allocate(size);
-    const std::uint64_t offset = spare.offset();
-    check(offset % kWord == 0 && segment_.holds(offset, size) && load_word(segment_.at(offset)) == ~offset,
-          "a spare block isn't one");
-    set_spare(size_class, 0);
-    return offset;
+    check(is_spare(spare.offset(), size), "a spare block isn't one");
+    take_spare(size_class);
+    return spare.offset();
   }
+
+  // The spare block of a class, if it is one: all but its first word may be written. 0: there is none.
+  std::uint64_t spare_block(std::uint32_t size_class, std::uint64_t size) const noexcept {
+    const SpareWord spare = load_spare(shard_, place_of(size_class));
+    return spare.of(size_class) && is_spare(spare.offset(), size) ? spare.offset() : 0;
+  }
+  // It is a block in use from now on.
+  void take_spare(std::uint32_t size_class) noexcept { set_spare(place_of(size_class), 0); }
 
   // As `free_entry`, of the entry that was replaced.
   void free_replaced(std::uint64_t offset, std::uint64_t size) noexcept {
     if (size > segment_.classes().largest_block() || in_view(offset)) return free_entry(offset, size);
-    const std::uint32_t size_class = class_of(size);
-    if (!load_spare(shard_, size_class).none()) return free(offset, size);
-    set_spare(size_class, SpareWord(offset, size_class).bits());
-    // The block says itself that it is the spare one: a damaged word would lead to a block in use.
+    make_spare(offset, size, class_of(size));
+  }
+
+  // As free_replaced, of one whose class is known.
+  void free_replaced(std::uint64_t offset, std::uint64_t size, std::uint32_t size_class) noexcept {
+    if (in_view(offset)) return free_entry(offset, size);
+    make_spare(offset, size, size_class);
+  }
+
+  void make_spare(std::uint64_t offset, std::uint64_t size, std::uint32_t size_class) noexcept {
+    const std::uint32_t place = place_of(size_class);
+    if (!load_spare(shard_, place).none()) return free(offset, size);
+    set_spare(place, SpareWord(offset, size_class).bits());
     // [E6] release fence, pairs with [V1]: as [E1].
     release_fence();
     store_word(segment_.at(offset), ~offset);
+    prefetch_rest(offset, size);
   }
 
   void free_spares() noexcept {
-    for (std::uint32_t c = 0; c < kSpares; ++c) {
-      const SpareWord spare = load_spare(shard_, c);
-      set_spare(c, 0);
+    for (std::uint32_t place = 0; place < kSpares; ++place) {
+      const SpareWord spare = load_spare(shard_, place);
+      set_spare(place, 0);
       if (spare.none()) continue;
-      if (spare.offset() % kWord == 0 && segment_.holds(spare.offset(), kWord) && load_word(segment_.at(spare.offset())) == ~spare.offset()) {
+      if (is_spare(spare.offset(), kWord)) {
         free(spare.offset(), 0);
       } else {
         shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below
@@ -224,7 +242,7 @@ class Heap {
 
   void forget_all() noexcept {
     for (std::uint32_t& link : shard_.partial) link = 0;
-    for (std::uint32_t c = 0; c < kSpares; ++c) set_spare(c, 0);
+    for (std::uint32_t place = 0; place < kSpares; ++place) set_spare(place, 0);
     set_retired(0);
     shard_.retired_count = 0;
     shard_.sweep_at = kSweepAtLeast;
@@ -254,8 +272,21 @@ class Heap {
  private:
   void set_retired(std::uint64_t offset) noexcept { shard_.retired.store(offset, std::memory_order_relaxed); }  // relaxed: as above
 
-  void set_spare(std::uint32_t size_class, std::uint64_t word) noexcept {
-    shard_.spare[size_class % kSpares].store(word, std::memory_order_relaxed);  // relaxed: under the lock
+  // Of the next block to be handed out: its first line is here, the others will be when they are written.
+  void prefetch_rest(std::uint64_t offset, std::uint64_t size) const noexcept {
+    if (size > kCacheLine) prefetch_to_write(segment_.at(offset + kCacheLine));
+    if (size > 2 * kCacheLine) prefetch_to_write(segment_.at(offset + 2 * kCacheLine));
+  }
+
+  // The block says itself that it is one: a damaged word would lead to a block in use.
+  bool is_spare(std::uint64_t offset, std::uint64_t size) const noexcept {
+    return offset % kWord == 0 && segment_.holds(offset, size) && load_word(segment_.at(offset)) == ~offset;
+  }
+
+  std::uint32_t place_of(std::uint32_t size_class) const noexcept { return spare_place(size_class, writer_.attachment.self()); }
+
+  void set_spare(std::uint32_t place, std::uint64_t word) noexcept {
+    shard_.spare[place].store(word, std::memory_order_relaxed);  // relaxed: under the lock
   }
 
   bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset); }
@@ -356,6 +387,7 @@ class Heap {
     release_fence();
     store_word(segment_.at(offset), span.first_free);
     span.first_free = static_cast<std::uint32_t>(block) + 1;
+    prefetch_rest(offset, shape.block_bytes);
     --span.live;
     if (span.live == 0) {
       PagePool pool(writer_);  // if it can't be had, the empty span stays: unlisted only if it was full, found by the repair

@@ -22,6 +22,8 @@ namespace shared_dict::detail {
 // f(record) for each record whose process has an area in use.
 template <class F>
 void for_each_area_user(const Segment& segment, F f) {
+  // [A17] seq_cst, pairs with [A18]: see above.
+  if (segment.header().areas_used.load(std::memory_order_seq_cst) == 0) return;
   const std::uint32_t words = (segment.identity().max_processes + 63) / 64;
   for (std::uint32_t i = 0; i < words; ++i) {
     // [A1] seq_cst, pairs with [A2]: see above.

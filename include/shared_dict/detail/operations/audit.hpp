@@ -107,7 +107,7 @@ class Audit {
     if (fields.dirty.load(std::memory_order_relaxed) != 0) note(in_shard(index) + "it waits to be repaired");  // relaxed
     if (fields.intent.load(std::memory_order_relaxed) != 0) note(in_shard(index) + "a batch isn't through");  // relaxed
     for (std::uint32_t c = 0; c < segment_.classes().count(); ++c) check_list(index, fields, c);
-    for (std::uint32_t c = 0; c < kSpares; ++c) check_spare(index, load_spare(fields, c));
+    for (std::uint32_t place = 0; place < kSpares; ++place) check_spare(index, load_spare(fields, place));
     check_retired(shard);
   }
 

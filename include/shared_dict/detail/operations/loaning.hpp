@@ -61,7 +61,7 @@ inline bool publish_loan(const Writer& writer, LoanedBlock& loan) {
     store_within_limits(writer, shard.fields().pending, growth_of(found, key, loan.value_bytes), [&] {
       if (!found.found) found = shard.make_room(found, key);
       if (!shard.heap().reclaim(loan.entry)) shard.damaged("a loaned block isn't on its list");
-      store_word(segment.at(loan.entry), EntrySizes(loan.key_bytes, loan.value_bytes).bits());
+      write_sizes(segment, loan.entry, EntrySizes(loan.key_bytes, loan.value_bytes));
       inserted = !found.found;
       if (inserted) {
         shard.insert_block(found, key, loan.entry, loan.value_bytes);

@@ -138,11 +138,26 @@ class LockedShard {
 
   enum class Purpose { addition, replacement };
 
-  // A block with an entry that no slot refers to yet. Throws heap_full.
+  // Writes an entry to where it will be if it replaces another one, before it is known whether it does: while the search waits for memory.
+  void write_ahead(const KeyBytes& key, Bytes value, const EntryShape& shape) noexcept {
+    if (shape.large) return;
+    written_ahead_ = heap_.spare_block(shape.size_class, shape.bytes);
+    ahead_ = shape;
+    if (written_ahead_ != 0) write_contents(segment_, written_ahead_, key.bytes, value);
+  }
+
+  // A block with an entry that no slot refers to yet. Throws heap_full. What was written ahead is the same entry.
   std::uint64_t allocate(const KeyBytes& key, Bytes value, Purpose purpose) {
-    const std::uint64_t size = entry_bytes(segment_, EntrySizes(key.bytes.size(), value.size()));
+    const EntrySizes sizes(key.bytes.size(), value.size());
+    if (purpose == Purpose::replacement && written_ahead_ != 0) {
+      heap_.take_spare(ahead_.size_class);
+      write_sizes(segment_, written_ahead_, sizes);
+      return written_ahead_;
+    }
+    const std::uint64_t size = entry_bytes(segment_, sizes);
     const std::uint64_t offset = purpose == Purpose::replacement ? heap_.allocate_replacement(size) : heap_.allocate(size);
-    write_entry(segment_, offset, key.bytes, value);
+    write_contents(segment_, offset, key.bytes, value);
+    write_sizes(segment_, offset, sizes);
     return offset;
   }
 
@@ -179,7 +194,11 @@ class LockedShard {
     if (value_bytes != found.entry.sizes.value()) {
       set(shard_.stored_bytes, get(shard_.stored_bytes) + value_bytes - found.entry.sizes.value());
     }
-    heap_.free_replaced(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+    if (written_ahead_ != 0 && value_bytes == found.entry.sizes.value()) {
+      heap_.free_replaced(found.entry.offset, ahead_.bytes, ahead_.size_class);
+    } else {
+      heap_.free_replaced(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+    }
   }
 
   // Before the slot words: a scan that meets one of the entries sees that something was added.
@@ -294,7 +313,9 @@ class LockedShard {
   std::uint32_t index_;
   OwnerLock lock_;
   Heap heap_;
-  mutable TableWord checked_;  // that table's place was found good
+  mutable TableWord checked_;       // that table's place was found good
+  std::uint64_t written_ahead_ = 0;  // a block; 0: none
+  EntryShape ahead_;
 };
 
 }  // namespace shared_dict::detail

@@ -59,7 +59,7 @@ inline SlotWord load_slot(const Bucket& bucket, std::uint32_t slot) noexcept {
 
 // Whether nothing that was read since can have been freed before it was read.
 inline bool still_valid(const ShardView& view, const Bucket& bucket, std::uint64_t version) noexcept {
-  // [V1] acquire fence, pairs with [E1], [E2], [E3], [E6], [E7], [E8], [E9], [T1], [S3], [B4], [B5]: if a byte that was copied is
+  // [V1] acquire fence, pairs with [E1], [E2], [E3], [E6], [E7], [E8], [E9], [E11], [T1], [S3], [B4], [B5]: if a byte that was copied is
   // newer than the block's end, the steps before that are seen here. The loads are seq_cst for those who have pinned the block:
   // either they see a step here, or who stepped sees their pin (process_area.hpp).
   acquire_fence();
@@ -234,7 +234,23 @@ bool visit_approached(const Segment& segment, const std::string& name, const Key
   return visit_value(segment, name, key, visit);
 }
 
-// ---- for writers: where a key was before its shard's lock was taken.
+// ---- for writers, before the shard's lock is taken
+
+inline void prefetch_entry_to_write(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
+  const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
+  if (table.none() || !segment.holds_table(table)) return;
+  const Bucket& bucket = segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
+  const std::uint32_t tag = hash_tag(key.hash);
+  for (const Word64& slot : bucket.slots) {
+    const SlotWord word(slot.load(std::memory_order_relaxed));  // relaxed: a hint
+    if (word.is_empty()) return;
+    if (word.tag() != tag || !segment.holds(word.offset(), kCacheLine)) continue;
+    prefetch_to_write(segment.at(word.offset()));
+    return;
+  }
+}
+
+// Where a key was before its shard's lock was taken.
 //
 // So the search, with its cache misses, goes on beside the lock's own, and the lock is held for less time. It is believed if, under the
 // lock, epoch, table, version and slot word are the same: then what the slot word referred to when its key was compared hasn't been

@@ -2,6 +2,7 @@
 // shards. All work on stored bytes; types come in above.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -197,31 +198,44 @@ SHARED_DICT_HOT void with_leftovers(const Writer& writer, Operation operation) {
   }
 }
 
-// Finds the key, and gets the lines on their way that a change of its value will touch, before the lock is taken: taking it makes the
-// processor wait for all earlier loads and stores, but not for prefetches. So cache misses that begin here go on behind the lock's back.
-SHARED_DICT_HOT Sighting sight_for_change(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
+// Gets the lines on their way that a change of this key will touch, before the lock is taken: that makes the processor wait for all
+// earlier loads and stores, but not for prefetches. So cache misses that begin here go on behind the lock's back.
+//
+// A value that is replaced in place lies beside its key, so there the key is found at once.
+SHARED_DICT_HOT Sighting prepare_change(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
   prefetch_to_write(&shard.lock);
-  const Sighting seen = sight(segment, shard, key);
-  if (!seen.found || replaced_in_place(segment)) return seen;
-  // The block that a new value of that size would get.
-  const std::uint64_t size = entry_bytes(segment, seen.entry.sizes);
-  if (size <= 2 * kCacheLine || size > segment.classes().largest_block()) return seen;
-  const std::uint32_t size_class = class_of(size);
-  const SpareWord spare = load_spare(shard, size_class);
-  if (!spare.of(size_class)) return seen;
-  for (std::uint64_t at = 0; at < size && at < 4 * kCacheLine; at += kCacheLine) prefetch_to_write(segment.at(spare.offset() + at));
-  return seen;
+  if (replaced_in_place(segment)) return sight(segment, shard, key);
+  Sighting nothing;
+  nothing.found = false;
+  prefetch_entry_to_write(segment, shard, key);
+  return nothing;
+}
+
+// The same for the block that an entry of this shape would get: another processor may have used it last.
+SHARED_DICT_HOT void prefetch_spare(const Segment& segment, const Shard& shard, const EntryShape& shape, LockWord self) noexcept {
+  if (shape.large) return;
+  const SpareWord spare = load_spare(shard, spare_place(shape.size_class, self));
+  if (!spare.of(shape.size_class)) return;
+  const std::uint64_t end = std::min(shape.bytes, 4 * kCacheLine);
+  for (std::uint64_t at = 0; at < end; at += kCacheLine) prefetch_to_write(segment.at(spare.offset() + at));
 }
 
 // decide(const Bytes*) is called with the key's value, or null, under the shard's lock. If it throws, or storing fails, nothing has
-// changed. It may be called again if the heap was full at first.
+// changed. It may be called again if the heap was full at first. `value` is what it stores, if that is known before.
 template <class Decide>
-void change(const Writer& writer, const KeyBytes& key, Decide decide) {
+void change(const Writer& writer, const KeyBytes& key, Decide decide, const Bytes* value = nullptr) {
   const Segment& segment = writer.attachment.segment();
   const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
-  const Sighting seen = sight_for_change(segment, segment.shard(index), key);
+  const Sighting seen = prepare_change(segment, segment.shard(index), key);
+  const bool ahead = value != nullptr && !replaced_in_place(segment);
+  EntryShape shape{};
+  if (ahead) {
+    shape = shape_of(segment, EntrySizes(key.bytes.size(), value->size()));
+    prefetch_spare(segment, segment.shard(index), shape, writer.attachment.self());
+  }
   with_leftovers(writer, [&] {
     LockedShard shard(writer, index);
+    if (ahead) shard.write_ahead(key, *value, shape);
     const SlotTable::Found found = shard.find(key, seen);
     const Bytes current = found.found ? found.entry.value(segment) : Bytes();
     const Decision decision = decide(found.found ? &current : nullptr);
