@@ -15,7 +15,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -27,6 +26,7 @@
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
+#include "support/made_range.hpp"
 #include "support/forked.hpp"
 #include "support/pattern.hpp"
 #include "support/shared_area.hpp"
@@ -135,8 +135,7 @@ TEST_CASE("anything to iterate over that has pairs can be an update") {
   with(std::array<std::pair<std::string, std::string>, 2>{{{"f", "8"}, {"g", "9"}}});
   with(std::vector<std::pair<std::string_view, std::string>>{{"h", "10"}});
   with(std::initializer_list<std::pair<std::string, std::string>>{{"i", "11"}});
-  with(std::views::iota(0, 50) |
-       std::views::transform([](int i) { return std::pair("made " + std::to_string(i), std::to_string(i * i)); }));
+  with(MadeRange(50, [](int i) { return std::pair("made " + std::to_string(i), std::to_string(i * i)); }));
   with(d.items());
   // Its own items, read while it is changed.
   const UniqueName other_name;

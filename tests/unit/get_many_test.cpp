@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <ranges>
 #include <set>
 #include <sstream>
 #include <string>
@@ -19,6 +18,7 @@
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
+#include "support/made_range.hpp"
 #include "support/seed.hpp"
 #include "support/unique_name.hpp"
 
@@ -71,8 +71,7 @@ TEST_CASE("keys come from any range, also from one that makes them as it goes") 
   REQUIRE(collect(d, views) == Values{7, 8});
   const char* const literals[] = {"a key that is too long to be kept in place 9"};
   REQUIRE(collect(d, literals) == Values{9});
-  const auto made = std::views::iota(0, 100) | std::views::transform(key);
-  const Values all = collect(d, made);
+  const Values all = collect(d, MadeRange(100, key));
   REQUIRE(all.size() == 100);
   for (int i = 0; i < 100; ++i) REQUIRE(all[static_cast<std::size_t>(i)] == i);
   REQUIRE(collect(d, std::vector<std::string>{}).empty());
