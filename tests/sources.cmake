@@ -73,6 +73,7 @@ set(SHARED_DICT_PROCESSES_TESTS
     waiting_test.cpp)
 set(SHARED_DICT_CRASH_TESTS
     batch_kill_test.cpp
+    every_step_test.cpp
     exit_test.cpp
     kill_everyone_test.cpp
     kill_test.cpp

@@ -3,6 +3,10 @@
 // This is the contract and thin forwarding; how it works is told in detail/README.md, from the bottom up.
 #pragma once
 
+#if !defined(_MSVC_LANG) && __cplusplus < 202002L
+#error "shared_dict needs C++20: compile with -std=c++20"
+#endif
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
