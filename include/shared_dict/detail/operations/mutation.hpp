@@ -122,7 +122,8 @@ SHARED_DICT_COLD inline void require_within_limits(const Writer& writer, const G
     if (pending + count_items(segment) <= most) break;
     if (pending == growth.items || looks == 100) {
       fail(errc::too_many_items, writer.attachment.name(),
-           "it holds Options::max_items (" + std::to_string(most) + ") items: erase some, or create it with a larger limit");
+           "with " + std::to_string(growth.items) + " more items it would hold more than Options::max_items (" + std::to_string(most) +
+               "): erase some, or create it with a larger limit");
     }
     cpu_relax();
   }
