@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
-#   tests/run.sh            all parts
-#   tests/run.sh PART...    clang | asan | tsan | consumer | default | asan_model
+#   tests/run.sh                          all parts
+#   tests/run.sh PART...                  clang | asan | tsan | consumer | default | asan_model
+#   tests/run.sh long SECONDS [PATTERN]   the test cases tagged [long], or those of them whose names contain PATTERN, one after the
+#                                         other for as long as SECONDS altogether; each prints what it did
 #
 # Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `asan_model` is slow
 # and runs only when it is asked for.
@@ -21,20 +23,6 @@ declare -A not_judged=(
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source cmake/scripts.sh
-
-parts=("$@")
-[ $# -gt 0 ] || parts=(clang asan tsan consumer default)
-for part in "${parts[@]}"; do
-  [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
-done
-cmake/setup.sh
-for part in "${parts[@]}"; do
-  case $part in
-    clang | asan* | tsan) cmake/setup.sh clang ;;&
-    asan* | tsan) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
-  esac
-done
-make_place
 
 jobs=$(getconf _NPROCESSORS_ONLN)
 options=()
@@ -66,6 +54,61 @@ run_programs() {
   return $status
 }
 
+# What tests say that they did, as tests/support/effort.hpp prints it.
+show_counts() { sed -n 's/^proof: /  /p' "$1"; }
+
+list_long_cases() { # Catch2 2, whose status is their number, or 3
+  local list
+  list=$("$1" --list-test-names-only '[long]' 2> /dev/null) || [ -n "$list" ] || list=$("$1" --list-tests --verbosity quiet '[long]')
+  printf '%s\n' "$list"
+}
+
+# long_run SECONDS [PATTERN]
+long_run() {
+  local budget=$1 pattern=${2:-} program case each status=0 log cases=()
+  cmake/setup.sh
+  make_place
+  configure_and_build default unit model processes crash
+  for program in build/default/tests/shared_dict_{unit,model,processes,crash}; do
+    while IFS= read -r case; do
+      [[ -z $case || $case != *"$pattern"* ]] || cases+=("$program" "$case")
+    done < <(list_long_cases "$program")
+  done
+  [ ${#cases[@]} -gt 0 ] || { echo "no test tagged [long] is named so" >&2; exit 2; }
+  each=$((budget * 2 / ${#cases[@]}))
+  [ $each -gt 0 ] || each=1
+  log=$(mktemp)
+  for ((i = 0; i < ${#cases[@]}; i += 2)); do
+    echo "${cases[i + 1]} (${each} s)"
+    # A comma would end the name.
+    SHARED_DICT_TEST_SECONDS=$each "${cases[i]}" "${cases[i + 1]//,/\\,}" < /dev/null > "$log" 2>&1 || { status=1; cat "$log" >&2; }
+    show_counts "$log"
+  done
+  rm -f "$log"
+  check_place
+  return $status
+}
+
+if [ "${1:-}" = long ]; then
+  [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "usage: tests/run.sh long SECONDS [PATTERN]" >&2; exit 2; }
+  long_run "${@:2}"
+  exit
+fi
+
+parts=("$@")
+[ $# -gt 0 ] || parts=(clang asan tsan consumer default)
+for part in "${parts[@]}"; do
+  [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
+done
+cmake/setup.sh
+for part in "${parts[@]}"; do
+  case $part in
+    clang | asan* | tsan) cmake/setup.sh clang ;;&
+    asan* | tsan) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
+  esac
+done
+make_place
+
 for part in "${parts[@]}"; do
   read -ra selected <<< "${programs[$part]}"
   case $part in
@@ -88,7 +131,13 @@ for part in "${parts[@]}"; do
       ;;
     default)
       configure_and_build default
-      ctest --preset default --no-label-summary -j "$jobs" < /dev/null
+      log=$(mktemp)
+      status=0
+      ctest --preset default --no-label-summary -j "$jobs" < /dev/null | tee "$log" || status=$?
+      show_counts build/default/Testing/Temporary/LastTest.log
+      grep -E 'tests passed|^Total Test time' "$log" || true
+      rm -f "$log"
+      [ $status -eq 0 ] || exit $status
       ;;
   esac
 done

@@ -77,6 +77,12 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
          "all " + std::to_string(count) + " process records are in use: close it in another process, or create it with a larger Options::max_processes");
   }
 
+  // As self(), and never free.
+  LockWord registered() {
+    const LockWord me = self();
+    return me.free() ? require_registered() : me;
+  }
+
   // A forked child whose registration failed tries again before it writes.
   SHARED_DICT_COLD LockWord require_registered() {
     if (!self().free()) return self();

@@ -60,7 +60,7 @@ inline bool replaced_in_place(const Segment& segment) noexcept {
   return segment.shape().value_fixed_bytes - 1 < kWord;  // 0 wraps around: they vary in size
 }
 
-// An entry that can't change: its shard's lock is held. Plain reads, as whatever was written came before the lock.
+// An entry as its first word tells it. With its shard's lock held it can't change; without, it is validated before it is believed.
 struct Entry {
   std::uint64_t offset = 0;
   EntrySizes sizes{0, 0};
@@ -77,6 +77,10 @@ inline bool read_entry(const Segment& segment, std::uint64_t offset, Entry& entr
   entry.sizes = EntrySizes(load_word(segment.at(offset)));
   entry.value_at = checked_value_at(segment, offset, entry.sizes);
   return entry.value_at != 0;
+}
+
+inline bool has_key(const Segment& segment, const Entry& entry, const KeyBytes& key) noexcept {
+  return entry.sizes.key() == key.bytes.size() && equal_racing(segment.at(entry.offset + kWord), key.bytes.data(), key.bytes.size());
 }
 
 // All of an entry but its first word.

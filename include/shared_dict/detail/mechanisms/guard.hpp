@@ -19,8 +19,9 @@ namespace shared_dict::detail {
 using Clock = std::chrono::steady_clock;
 
 // Some ten years stand for every longer time-out, so that nothing overflows.
-inline Clock::time_point deadline_after(Clock::time_point now, std::chrono::milliseconds timeout) noexcept {
-  return now + std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24 * 3650));
+template <class Duration>
+Clock::time_point deadline_after(Clock::time_point now, Duration timeout) noexcept {
+  return now + std::clamp<Duration>(timeout, Duration::zero(), std::chrono::hours(24 * 3650));
 }
 
 class Guard {

@@ -44,6 +44,14 @@ inline void end_intent(Shard& shard) noexcept {
   shard.intent.exchange(0, std::memory_order_seq_cst);
 }
 
+// What an intent stands for, slot words and values that are replaced in place.
+inline void carry_out_stores(const Segment& segment, const Intent::Store* stores, std::uint64_t count) noexcept {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    // [B4] release, pairs with [S2], [V1]: as [S1], [S3].
+    word_at(segment, stores[i].offset).store(stores[i].word, std::memory_order_release);
+  }
+}
+
 // For the dead owner of the shard's lock, while the lock word names it. Can be repeated. Throws corrupted.
 inline void carry_out(const Segment& segment, Shard& shard, const std::string& name) {
   // [B2] acquire, pairs with [B1], [B3]: the intent is complete.
@@ -60,10 +68,7 @@ inline void carry_out(const Segment& segment, Shard& shard, const std::string& n
   for (std::uint64_t i = 0; i < intent.count; ++i) {
     check(stores[i].offset % kWord == 0 && segment.holds(stores[i].offset, kWord));
   }
-  for (std::uint64_t i = 0; i < intent.count; ++i) {
-    // [B4] release, pairs with [S2], [V1]: as the batch itself would have stored it (batch.hpp).
-    word_at(segment, stores[i].offset).store(stores[i].word, std::memory_order_release);
-  }
+  carry_out_stores(segment, stores, intent.count);
   end_intent(shard);
 }
 

@@ -53,8 +53,7 @@ class OwnerLock {
  public:
   // `waits` counts the times that the lock was found taken.
   SHARED_DICT_HOT OwnerLock(const Writer& writer, Word32& word, Word32& sleepers, Word64* waits = nullptr)
-      : attachment_(&writer.attachment), word_(&word), sleepers_(&sleepers), self_(writer.attachment.self()) {
-    if (self_.free()) self_ = writer.attachment.require_registered();
+      : attachment_(&writer.attachment), word_(&word), sleepers_(&sleepers), self_(writer.attachment.registered()) {
     std::uint32_t expected = 0;
     // [L1] seq_cst, pairs with [L2], [D1], [W1], [W2]: sees all that the last owner did; acquire would be enough for that.
     if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) {

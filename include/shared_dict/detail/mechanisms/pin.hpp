@@ -4,8 +4,9 @@
 // waits for anybody. A pin of a process that dies goes with its record.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -41,7 +42,7 @@ class Pin {
   Pin() noexcept = default;
   // Throws too_many_views when this process has no free pin.
   Pin(Attachment& attachment, std::uint64_t offset)
-      : attachment_(&attachment), owner_(attachment.self().free() ? attachment.require_registered() : attachment.self()) {
+      : attachment_(&attachment), owner_(attachment.registered()) {
     const Segment& segment = attachment.segment();
     ProcessRecord& record = segment.record(owner_.record());
     Word32& used = record.pins_used;

@@ -43,6 +43,15 @@ inline std::uint32_t area_capacity(const ProcessRecord& record, std::uint32_t fi
   return std::min(static_cast<std::uint32_t>(std::countr_one(committed)), pages) * per_page;
 }
 
+inline std::uint32_t pins_in_use(const ProcessRecord& record) noexcept {
+  // [A3] seq_cst, pairs with [A4], [A9]: as [A1].
+  return std::min(record.pins_used.load(std::memory_order_seq_cst), area_capacity(record, 1, 8, kPins / 8));
+}
+inline std::uint32_t waiters_in_use(const ProcessRecord& record) noexcept {
+  // [A10] seq_cst, pairs with [A4], [A11]: as [A1].
+  return std::min(record.waiters_used.load(std::memory_order_seq_cst), area_capacity(record, 0, 1, kWaiters));
+}
+
 // f(offset) for each pinned block.
 template <class F>
 void for_each_pin(const Segment& segment, F f) {
@@ -50,8 +59,7 @@ void for_each_pin(const Segment& segment, F f) {
     const ProcessRecord& record = segment.record(index);
     // [A12] seq_cst, pairs with [A13], [A15]: as [A1].
     if (record.pins_live.load(std::memory_order_seq_cst) == 0) return;
-    // [A3] seq_cst, pairs with [A4], [A9]: as [A1].
-    const std::uint32_t used = std::min(record.pins_used.load(std::memory_order_seq_cst), area_capacity(record, 1, 8, kPins / 8));
+    const std::uint32_t used = pins_in_use(record);
     const Word64* const pins = segment.area(index).pins;
     for (std::uint32_t i = 0; i < used; ++i) {
       // [A5] seq_cst, pairs with [A6], [A7], [A8]: as [A1]; and what a viewer read comes before its pin is gone.
@@ -92,9 +100,9 @@ inline void clear_area(const Segment& segment, std::uint32_t index) noexcept {
   ProcessRecord& record = segment.record(index);
   ProcessArea& area = segment.area(index);
   // relaxed, all: nobody writes them but the owner of the guard. What a dead process read, it reads no more.
-  const std::uint32_t pins = std::min(record.pins_used.load(std::memory_order_relaxed), area_capacity(record, 1, 8, kPins / 8));
+  const std::uint32_t pins = pins_in_use(record);
   for (std::uint32_t i = 0; i < pins; ++i) area.pins[i].store(0, std::memory_order_relaxed);
-  const std::uint32_t waiters = std::min(record.waiters_used.load(std::memory_order_relaxed), area_capacity(record, 0, 1, kWaiters));
+  const std::uint32_t waiters = waiters_in_use(record);
   for (std::uint32_t i = 0; i < waiters; ++i) area.waiters[i].shard.store(0, std::memory_order_relaxed);  // relaxed: as above
   // The counts after what they count: a death in between leaves nothing behind them.
   forget_area(segment, index);

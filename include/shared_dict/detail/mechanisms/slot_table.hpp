@@ -96,8 +96,7 @@ class SlotTable {
           if (seen.is_empty()) return result;
         } else if (seen.tag() == tag) {
           if (!read_entry(segment, seen.offset(), result.entry)) damaged();
-          if (result.entry.sizes.key() == key.bytes.size() &&
-              equal_racing(segment.at(seen.offset() + kWord), key.bytes.data(), key.bytes.size())) {
+          if (has_key(segment, result.entry, key)) {
             result.found = true;
             result.at = {bucket, slot};
             return result;

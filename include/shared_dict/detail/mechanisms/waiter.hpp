@@ -12,7 +12,6 @@
 // leaves nothing but that word, until its process is known to be dead.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include <shared_dict/detail/bytes/layout.hpp>
@@ -29,8 +28,7 @@ template <class F>
 void for_each_waiter(const Segment& segment, std::uint32_t shard, F f) {
   for_each_area_user(segment, [&](std::uint32_t index) {
     const ProcessRecord& record = segment.record(index);
-    // [A10] seq_cst, pairs with [A4], [A11]: as [A1].
-    const std::uint32_t used = std::min(record.waiters_used.load(std::memory_order_seq_cst), area_capacity(record, 0, 1, kWaiters));
+    const std::uint32_t used = waiters_in_use(record);
     for (std::uint32_t i = 0; i < used; ++i) {
       Waiter& waiter = segment.area(index).waiters[i];
       // relaxed: registered under the lock that is held; one that goes meanwhile can be told too much.

@@ -163,10 +163,7 @@ class Batch {
     }
     Shard& first = shards_.front().fields();
     publish_intent(first, intent);
-    for (const Intent::Store& store : stores) {
-      // [B5] release, pairs with [S2], [V1]: as [S1], [S3].
-      word_at(segment_, store.offset).store(store.word, std::memory_order_release);
-    }
+    carry_out_stores(segment_, stores.data(), stores.size());
     end_intent(first);
     for (std::size_t i = 0; i < steps_.size(); ++i) finish(steps_[i], tables[i]);
     heap.free(intent, intent_bytes(stores.size()));

@@ -227,10 +227,7 @@ class LockedShard {
   }
 
   static std::uint64_t value_word(Bytes value) noexcept {
-    if (value.size() < kWord) return load_tail(value.data(), value.size());
-    std::uint64_t word;
-    std::memcpy(&word, value.data(), kWord);
-    return word;
+    return value.size() < kWord ? load_tail(value.data(), value.size()) : load_private<std::uint64_t>(value.data());
   }
 
   bool watched() const noexcept { return shard_.watched.load(std::memory_order_relaxed) != 0; }  // relaxed: under the lock

@@ -53,13 +53,13 @@ inline std::uint64_t load_version(const Bucket& bucket) noexcept {
 }
 
 inline SlotWord load_slot(const Bucket& bucket, std::uint32_t slot) noexcept {
-  // [S2] acquire, pairs with [S1], [S4], [B4], [B5]: the entry is complete.
+  // [S2] acquire, pairs with [S1], [S4], [B4]: the entry is complete.
   return SlotWord(bucket.slots[slot].load(std::memory_order_acquire));
 }
 
 // Whether nothing that was read since can have been freed before it was read.
 inline bool still_valid(const ShardView& view, const Bucket& bucket, std::uint64_t version) noexcept {
-  // [V1] acquire fence, pairs with [E1], [E2], [E3], [E6], [E7], [E8], [E9], [E11], [T1], [S3], [B4], [B5]: if a byte that was copied is
+  // [V1] acquire fence, pairs with [E1], [E2], [E3], [E6], [E7], [E8], [E9], [E11], [T1], [S3], [B4]: if a byte that was copied is
   // newer than the block's end, the steps before that are seen here. The loads are seq_cst for those who have pinned the block:
   // either they see a step here, or who stepped sees their pin (process_area.hpp).
   acquire_fence();
@@ -113,27 +113,20 @@ bool visit_value(const Segment& segment, const std::string& name, const KeyBytes
           break;
         }
         if (word.tag() != tag || !word.is_entry()) continue;
-        const std::uint64_t offset = word.offset();
-        std::uint64_t value_at = 0;
-        EntrySizes sizes(0, 0);
-        if (offset % kWord == 0 && segment.holds(offset, kWord)) {
-          sizes = EntrySizes(load_word(segment.at(offset)));
-          value_at = checked_value_at(segment, offset, sizes);
-        }
-        if (value_at == 0) {
+        Entry entry;
+        if (!read_entry(segment, word.offset(), entry)) {
           if (still_valid(view, bucket, version)) fail_corrupted(name, "a slot refers to something that is no entry");
           again = true;
           break;
         }
-        if (sizes.key() != key.bytes.size() ||
-            !equal_racing(segment.at(offset + kWord), key.bytes.data(), key.bytes.size())) {
+        if (!has_key(segment, entry, key)) {
           if (still_valid(view, bucket, version)) continue;
           again = true;
           break;
         }
-        const auto size = static_cast<std::size_t>(sizes.value());
+        const auto size = static_cast<std::size_t>(entry.sizes.value());
         if (size <= kTrustedBytes || still_valid(view, bucket, version)) {
-          visit(StoredValue{offset, value_at, size});
+          visit(StoredValue{entry.offset, entry.value_at, size});
           if (still_valid(view, bucket, version)) return true;
         }
         again = true;
@@ -179,6 +172,12 @@ inline std::optional<StoredValue> pin_value(Attachment& attachment, const std::s
   return std::nullopt;
 }
 
+// Where the search for a key begins; null if there is no table, or none that can be one.
+inline const Bucket* home_bucket(const Segment& segment, TableWord table, const KeyBytes& key) noexcept {
+  if (table.none() || !segment.holds_table(table)) return nullptr;
+  return &segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
+}
+
 // ---- many keys at once: each stage asks for the memory that the next one needs, for all of them, so that they wait for it together.
 //
 // What the stages note is what a single search notes; if it isn't good any more in the end, or wasn't enough, the search starts anew.
@@ -192,11 +191,8 @@ struct Approach {
 inline void approach_bucket(const Segment& segment, const KeyBytes& key, Approach& approach) noexcept {
   approach.view = view_shard(segment, hash_shard(key.hash, segment.shard_count()));
   approach.word = SlotWord();
-  const TableWord table = approach.view.table;
-  approach.bucket = nullptr;
-  if (table.none() || !segment.holds_table(table)) return;
-  approach.bucket = &segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
-  prefetch(approach.bucket);
+  approach.bucket = home_bucket(segment, approach.view.table, key);
+  if (approach.bucket != nullptr) prefetch(approach.bucket);
 }
 
 // `likely_bytes`: of the whole entry.
@@ -208,7 +204,6 @@ inline void approach_entry(const Segment& segment, const KeyBytes& key, std::uin
     const SlotWord word = load_slot(*approach.bucket, slot);
     if (word.is_empty()) return;
     if (word.tag() != tag || !word.is_entry()) continue;
-    if (word.offset() % kWord != 0 || !segment.holds(word.offset(), kWord)) return;
     approach.word = word;
     const std::byte* const entry = segment.at(word.offset());
     const std::uint64_t end = word.offset() % kCacheLine + std::min(likely_bytes, 4 * kCacheLine);
@@ -221,13 +216,10 @@ inline void approach_entry(const Segment& segment, const KeyBytes& key, std::uin
 template <class Visit>
 bool visit_approached(const Segment& segment, const std::string& name, const KeyBytes& key, const Approach& approach, Visit visit) {
   if (approach.word.is_entry()) {
-    const std::uint64_t offset = approach.word.offset();
-    const EntrySizes sizes(load_word(segment.at(offset)));
-    const std::uint64_t value_at = checked_value_at(segment, offset, sizes);
-    if (value_at != 0 && sizes.key() == key.bytes.size() &&
-        equal_racing(segment.at(offset + kWord), key.bytes.data(), key.bytes.size()) &&
-        (sizes.value() <= kTrustedBytes || still_valid(approach.view, *approach.bucket, approach.version))) {
-      visit(StoredValue{offset, value_at, static_cast<std::size_t>(sizes.value())});
+    Entry entry;
+    if (read_entry(segment, approach.word.offset(), entry) && has_key(segment, entry, key) &&
+        (entry.sizes.value() <= kTrustedBytes || still_valid(approach.view, *approach.bucket, approach.version))) {
+      visit(StoredValue{entry.offset, entry.value_at, static_cast<std::size_t>(entry.sizes.value())});
       if (still_valid(approach.view, *approach.bucket, approach.version)) return true;
     }
   }
@@ -238,10 +230,10 @@ bool visit_approached(const Segment& segment, const std::string& name, const Key
 
 inline void prefetch_entry_to_write(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
   const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
-  if (table.none() || !segment.holds_table(table)) return;
-  const Bucket& bucket = segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
+  const Bucket* const bucket = home_bucket(segment, table, key);
+  if (bucket == nullptr) return;
   const std::uint32_t tag = hash_tag(key.hash);
-  for (const Word64& slot : bucket.slots) {
+  for (const Word64& slot : bucket->slots) {
     const SlotWord word(slot.load(std::memory_order_relaxed));  // relaxed: a hint
     if (word.is_empty()) return;
     if (word.tag() != tag || !segment.holds(word.offset(), kCacheLine)) continue;
@@ -285,10 +277,7 @@ SHARED_DICT_HOT Sighting sight(const Segment& segment, const Shard& shard, const
       if (word.is_empty()) return seen;
       if (word.tag() != tag || !word.is_entry()) continue;
       if (!read_entry(segment, word.offset(), seen.entry)) return seen;
-      if (seen.entry.sizes.key() != key.bytes.size() ||
-          !equal_racing(segment.at(word.offset() + kWord), key.bytes.data(), key.bytes.size())) {
-        continue;
-      }
+      if (!has_key(segment, seen.entry, key)) continue;
       seen.found = true;
       seen.word = word;
       seen.at = {at, slot};

@@ -72,16 +72,12 @@ class ShardScan {
     const std::uint64_t version = load_version(bucket);
     const SlotWord word = load_slot(bucket, slot);
     if (!word.is_entry()) return true;
-    EntrySizes sizes(0, 0);
-    std::uint64_t value_at = 0;
-    if (word.offset() % kWord == 0 && segment.holds(word.offset(), kWord)) {
-      sizes = EntrySizes(load_word(segment.at(word.offset())));
-      value_at = checked_value_at(segment, word.offset(), sizes);
-    }
-    if (value_at == 0) {
+    Entry entry;
+    if (!read_entry(segment, word.offset(), entry)) {
       impossible_ = still_valid(view, bucket, version);
       return false;
     }
+    const EntrySizes sizes = entry.sizes;
     if (sizes.key() + sizes.value() > kTrustedBytes && !still_valid(view, bucket, version)) return false;
     Item item{};
     item.key_at = arena_.size();
@@ -90,7 +86,7 @@ class ShardScan {
     item.value_bytes = static_cast<std::size_t>(sizes.value());
     arena_.resize(item.value_at + static_cast<std::size_t>(round_up(sizes.value(), kAlign)));
     read_racing(arena_.data() + item.key_at, segment.at(word.offset() + kWord), item.key_bytes);
-    read_racing(arena_.data() + item.value_at, segment.at(value_at), item.value_bytes);
+    read_racing(arena_.data() + item.value_at, segment.at(entry.value_at), item.value_bytes);
     if (!still_valid(view, bucket, version)) {
       arena_.resize(item.key_at);
       return false;

@@ -16,10 +16,6 @@
 
 namespace shared_dict::detail {
 
-inline Clock::time_point deadline_after(Clock::time_point now, std::chrono::nanoseconds timeout) noexcept {
-  return now + std::clamp<std::chrono::nanoseconds>(timeout, std::chrono::nanoseconds(0), std::chrono::hours(24 * 3650));
-}
-
 class ChangeWaiter {
  public:
   ChangeWaiter(Attachment& attachment, const KeyBytes& key, Clock::time_point deadline)
@@ -28,7 +24,7 @@ class ChangeWaiter {
         key_(key),
         index_(hash_shard(key.hash, segment_.identity().shard_count)),
         deadline_(deadline),
-        owner_(attachment.self().free() ? attachment.require_registered() : attachment.self()) {}
+        owner_(attachment.registered()) {}
   ChangeWaiter(const ChangeWaiter&) = delete;
   ChangeWaiter& operator=(const ChangeWaiter&) = delete;
   ~ChangeWaiter() {
@@ -40,7 +36,7 @@ class ChangeWaiter {
   bool arm() {
     if (attachment_.self() != owner_) {  // forked since: the waiter is the parent's
       waiter_ = nullptr;
-      owner_ = attachment_.require_registered();
+      owner_ = attachment_.registered();
     }
     if (waiter_ == nullptr) claim();
     try {

@@ -1,0 +1,54 @@
+// How much a repeated test does, and what it tells of it: a fixed number of rounds on every change, more of them in a long run.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <initializer_list>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "support/seed.hpp"
+
+namespace shared_dict::test {
+
+/// `rounds` rounds, or as many as begin within SHARED_DICT_TEST_SECONDS seconds if that is set.
+class Effort {
+ public:
+  explicit Effort(std::uint64_t rounds) : rounds_(rounds) {
+    if (const char* const seconds = std::getenv("SHARED_DICT_TEST_SECONDS")) {
+      timed_ = true;
+      end_ = std::chrono::steady_clock::now() + std::chrono::seconds(std::stoull(seconds));
+    }
+  }
+
+  /// Begins another round, unless it was enough.
+  bool more() {
+    if (timed_ ? done_ > 0 && std::chrono::steady_clock::now() >= end_ : done_ >= rounds_) return false;
+    ++done_;
+    return true;
+  }
+  std::uint64_t done() const noexcept { return done_; }
+  /// A long run: what is sampled on every change can be exhaustive.
+  bool timed() const noexcept { return timed_; }
+
+ private:
+  std::uint64_t rounds_;
+  std::uint64_t done_ = 0;
+  bool timed_ = false;
+  std::chrono::steady_clock::time_point end_;
+};
+
+/// One line on standard output, which tests/run.sh collects: "proof: WHAT | seed S | NAME N | ...".
+inline void report(std::string_view what, std::initializer_list<std::pair<std::string_view, std::uint64_t>> counts) {
+  std::ostringstream line;
+  line << "proof: " << what << " | seed " << test_seed();
+  for (const auto& [name, count] : counts) line << " | " << name << ' ' << count;
+  line << '\n';
+  std::cout << line.str() << std::flush;
+}
+
+}  // namespace shared_dict::test
