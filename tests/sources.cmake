@@ -38,6 +38,7 @@ set(SHARED_DICT_UNIT_TESTS
     permissions_test.cpp
     pin_test.cpp
     place_test.cpp
+    platform_compare_test.cpp
     platform_file_test.cpp
     platform_futex_test.cpp
     platform_process_test.cpp

@@ -322,7 +322,15 @@ class SharedDict {
     V after{};
     const detail::EncodedKey<K> encoded(key);
     const detail::Writer writer = writing();
-    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+    const detail::KeyBytes sought = hashed(writer.attachment, encoded);
+    if constexpr (detail::kInPlace<V>) {
+      const auto add = [&](const std::byte* current) {
+        before = detail::decode_value<V>({current, sizeof(V)}, name_);
+        return detail::word_of(detail::wrapping_add(before, delta));
+      };
+      if (detail::change_in_place(writer, sought, add)) return before;
+    }
+    detail::change(writer, sought, [&](const detail::Bytes* current) {
       before = current != nullptr ? detail::decode_value<V>(*current, name_) : V{};
       after = detail::wrapping_add(before, delta);
       return detail::Decision::store(Traits::bytes(after));
@@ -484,13 +492,18 @@ class SharedDict {
     const detail::Bytes bytes = encoded_value.bytes();
     const detail::Writer writer = writing();
     require_storable(writer, encoded.bytes().size(), bytes.size());
+    const detail::KeyBytes sought = hashed(writer.attachment, encoded);
+    if constexpr (detail::kInPlace<V>) {
+      const auto put = [&](const std::byte*) { return detail::word_of(value); };
+      if (wanted(true) && detail::change_in_place(writer, sought, put)) return Outcome::replaced;
+    }
     const auto decide = [&](const detail::Bytes* current) {
       outcome = Outcome::nothing;
       if (!wanted(current != nullptr)) return detail::Decision::keep();
       outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
       return detail::Decision::store(bytes);
     };
-    detail::change(writer, hashed(writer.attachment, encoded), decide, &bytes);
+    detail::change(writer, sought, decide, &bytes);
     return outcome;
   }
 

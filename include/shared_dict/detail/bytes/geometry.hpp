@@ -22,12 +22,12 @@ inline constexpr std::uint64_t kMaxHeapSize = std::uint64_t{1} << 44;
 
 // ---- entries: {EntrySizes, key, value}, key and value from 8-aligned places, the value from a place aligned for its type.
 
-inline std::uint64_t entry_bytes(std::uint64_t key, std::uint64_t value, std::uint32_t alignment) noexcept {
+SHARED_DICT_HOT std::uint64_t entry_bytes(std::uint64_t key, std::uint64_t value, std::uint32_t alignment) noexcept {
   const std::uint64_t slack = alignment > kWord ? alignment - kWord : 0;
   return kWord + round_up(key, kWord) + slack + round_up(value, kWord);
 }
 
-inline std::uint64_t entry_value_at(std::uint64_t entry, std::uint64_t key, std::uint32_t alignment) noexcept {
+SHARED_DICT_HOT std::uint64_t entry_value_at(std::uint64_t entry, std::uint64_t key, std::uint32_t alignment) noexcept {
   return round_up(entry + kWord + round_up(key, kWord), alignment > kWord ? alignment : kWord);
 }
 

@@ -28,7 +28,7 @@ struct KeyBytes {
   std::uint64_t hash;
 };
 
-inline KeyBytes hash_key(const Segment& segment, Bytes bytes) noexcept {
+SHARED_DICT_HOT KeyBytes hash_key(const Segment& segment, Bytes bytes) noexcept {
   return {bytes, hash_bytes(bytes.data(), bytes.size(), segment.identity().hash_seed)};
 }
 
@@ -37,7 +37,7 @@ inline std::uint64_t entry_bytes(const Segment& segment, EntrySizes sizes) noexc
 }
 
 // Where an entry's value is, if all of it lies in committed memory; 0 if it can't be an entry.
-inline std::uint64_t checked_value_at(const Segment& segment, std::uint64_t entry, EntrySizes sizes) noexcept {
+SHARED_DICT_HOT std::uint64_t checked_value_at(const Segment& segment, std::uint64_t entry, EntrySizes sizes) noexcept {
   if (!segment.holds(entry, entry_bytes(segment, sizes))) return 0;
   return entry_value_at(entry, sizes.key(), segment.shape().value_alignment);
 }
@@ -79,8 +79,21 @@ inline bool read_entry(const Segment& segment, std::uint64_t offset, Entry& entr
   return entry.value_at != 0;
 }
 
-inline bool has_key(const Segment& segment, const Entry& entry, const KeyBytes& key) noexcept {
+SHARED_DICT_HOT bool has_key(const Segment& segment, const Entry& entry, const KeyBytes& key) noexcept {
   return entry.sizes.key() == key.bytes.size() && equal_racing(segment.at(entry.offset + kWord), key.bytes.data(), key.bytes.size());
+}
+
+// Whether a slot word refers to an entry with this key, which is then put into `entry`. For the search's first guess: what can't be an
+// entry is left to those who tell of damage.
+SHARED_DICT_HOT bool holds_key(const Segment& segment, SlotWord word, const KeyBytes& key, Entry& entry) noexcept {
+  const std::uint64_t offset = word.offset();
+  const std::uint64_t head = kWord + round_up(key.bytes.size(), kWord);
+  if (!word.is_entry() || offset % kWord != 0 || !segment.holds(offset, head)) [[unlikely]] return false;
+  entry.offset = offset;
+  entry.sizes = EntrySizes(load_word(segment.at(offset)));
+  if (!has_key(segment, entry, key)) [[unlikely]] return false;
+  entry.value_at = entry_value_at(offset, key.bytes.size(), segment.shape().value_alignment);
+  return segment.holds(entry.value_at, round_up(entry.sizes.value(), kWord));
 }
 
 // All of an entry but its first word.

@@ -56,7 +56,7 @@ class OwnerLock {
       : attachment_(&writer.attachment), word_(&word), sleepers_(&sleepers), self_(writer.attachment.registered()) {
     std::uint32_t expected = 0;
     // [L1] seq_cst, pairs with [L2], [D1], [W1], [W2]: sees all that the last owner did; acquire would be enough for that.
-    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) {
+    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {
       wait(writer, waits);  // relaxed on failure: nothing is read on the strength of it
     }
     if (attachment_->self_in_order() != self_) give_up(writer);

@@ -78,15 +78,15 @@ class Segment {
   // Whether [offset, offset + size) are committed pages' bytes: the check before following anything stored. Called behind the
   // acquire load of the word that led to the offset: whoever published that word had committed the memory before, so relaxed
   // is enough.
-  bool holds(std::uint64_t offset, std::uint64_t size) const noexcept {
+  SHARED_DICT_HOT bool holds(std::uint64_t offset, std::uint64_t size) const noexcept {
     // relaxed: how much this process knows to be committed; memory is never taken back.
     const std::uint64_t known = known_bytes_.load(std::memory_order_relaxed);
     const std::uint64_t begin = offset - identity_.data_at;  // wraps around to something huge below the pages
-    if (begin < known && size <= known - begin) return true;
+    if (begin < known && size <= known - begin) [[likely]] return true;
     return look_again(begin, size);
   }
 
-  bool holds_table(TableWord table) const noexcept {
+  SHARED_DICT_HOT bool holds_table(TableWord table) const noexcept {
     return table.log2_buckets() < 40 && holds(table.offset(), table.buckets() * sizeof(Bucket));
   }
 

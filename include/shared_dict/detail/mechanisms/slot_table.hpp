@@ -7,11 +7,32 @@
 //   3. A slot word is replaced, then the bucket's version steps, then the old block is freed.
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 
 #include <shared_dict/detail/mechanisms/entry.hpp>
+#include <shared_dict/detail/platform/compare.hpp>
 
 namespace shared_dict::detail {
+
+inline SlotWord load_slot(const Bucket& bucket, std::uint32_t slot) noexcept {
+  // [S2] acquire, pairs with [S1], [S4], [B4]: the entry is complete.
+  return SlotWord(bucket.slots[slot].load(std::memory_order_acquire));
+}
+
+// The first slot of a bucket whose word has a key's tag: where a search looks first. A hint, which can be wrong in all ways.
+struct Candidate {
+  SlotWord word;  // empty: none
+  std::uint32_t slot = 0;
+};
+
+SHARED_DICT_HOT Candidate find_candidate(const Bucket& bucket, std::uint32_t tag) noexcept {
+  static_assert(sizeof(Bucket) == 8 * kWord && offsetof(Bucket, slots) == kWord, "the slots are a line's words but the first");
+  const std::uint32_t word = first_with_top_16(&bucket.version, tag);
+  if (word == 0) [[unlikely]] return {};
+  return {load_slot(bucket, word - 1), word - 1};
+}
 
 class SlotTable {
  public:
@@ -84,6 +105,12 @@ class SlotTable {
     Found result;
     const std::uint32_t tag = hash_tag(key.hash);
     std::uint64_t bucket = home(key.hash);
+    const Candidate candidate = find_candidate(buckets_[bucket], tag);
+    if (holds_key(segment, candidate.word, key, result.entry)) {
+      result.found = true;
+      result.at = {bucket, candidate.slot};
+      return result;
+    }
     for (std::uint64_t n = 0; n <= mask_; ++n, bucket = (bucket + 1) & mask_) {
       const Word64* const slots = buckets_[bucket].slots;
       for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {

@@ -49,10 +49,10 @@ class LockedShard {
   SHARED_DICT_HOT void make_current() {
     // relaxed: `dirty` was set by whoever released the lock; the generation is stored with all locks held.
     const std::uint64_t generation = segment_.header().clear_generation.load(std::memory_order_relaxed);
-    if (get(shard_.generation) != generation) {
+    if (get(shard_.generation) != generation) [[unlikely]] {
       reset_shard(writer_, heap_, shard_, index_, generation);
       // relaxed, both: as above. A free shard has no intent: a bit of it was flipped.
-    } else if (shard_.dirty.load(std::memory_order_relaxed) != 0 || shard_.intent.load(std::memory_order_relaxed) != 0) {
+    } else if (shard_.dirty.load(std::memory_order_relaxed) != 0 || shard_.intent.load(std::memory_order_relaxed) != 0) [[unlikely]] {
       repair_shard(writer_, heap_, shard_, index_);
     }
   }
@@ -82,13 +82,16 @@ class LockedShard {
 
   // The same, with less work if it is still where it was seen.
   SHARED_DICT_HOT SlotTable::Found find(const KeyBytes& key, const Sighting& seen) const {
+    if (!still_there(seen)) return find(key);
+    checked_ = seen.table;
+    return {true, seen.at, false, seen.entry};
+  }
+
+  SHARED_DICT_HOT bool still_there(const Sighting& seen) const noexcept {
     // relaxed: only the owner of the lock changes it.
-    if (seen.found && seen.table == table_word() && seen.epoch == shard_.epoch.load(std::memory_order_relaxed)) {
-      checked_ = seen.table;
-      const SlotTable slots = table();
-      if (slots.version(seen.at) == seen.version && slots.word(seen.at) == seen.word) return {true, seen.at, false, seen.entry};
-    }
-    return find(key);
+    if (!seen.found || seen.table != table_word() || seen.epoch != shard_.epoch.load(std::memory_order_relaxed)) return false;
+    const SlotTable slots(segment_.buckets(seen.table), seen.table.buckets());
+    return slots.version(seen.at) == seen.version && slots.word(seen.at) == seen.word;
   }
 
   [[noreturn]] void damaged(const char* what) const { fail_corrupted(writer_.attachment.name(), what); }
@@ -101,13 +104,16 @@ class LockedShard {
   }
 
   SHARED_DICT_HOT void replace(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
-    if (in_place(found.entry, value.size())) {
-      // [S3] seq_cst, pairs with [V1]: one store is the whole change; what its writer did before is seen with it. An exchange for
-      // the same reason as [S4].
-      word_at(segment_, found.entry.value_at).exchange(value_word(value), std::memory_order_seq_cst);
-    } else {
-      replace_block(found, key, allocate(key, value, Purpose::replacement), value.size());
-    }
+    if (in_place(found.entry, value.size())) return replace_word(found.entry, key, value_word(value));
+    replace_block(found, key, allocate(key, value, Purpose::replacement), value.size());
+    tell(key.hash);
+  }
+
+  // For a value that is replaced in place.
+  SHARED_DICT_HOT void replace_word(const Entry& entry, const KeyBytes& key, std::uint64_t word) {
+    // [S3] seq_cst, pairs with [V1]: one store is the whole change; what its writer did before is seen with it. An exchange for
+    // the same reason as [S4].
+    word_at(segment_, entry.value_at).exchange(word, std::memory_order_seq_cst);
     tell(key.hash);
   }
 
@@ -232,8 +238,8 @@ class LockedShard {
 
   bool watched() const noexcept { return shard_.watched.load(std::memory_order_relaxed) != 0; }  // relaxed: under the lock
 
-  void tell(std::uint64_t hash) noexcept {
-    if (watched()) tell_waiters(segment_, shard_, index_, hash);
+  SHARED_DICT_HOT void tell(std::uint64_t hash) noexcept {
+    if (watched()) [[unlikely]] tell_waiters(segment_, shard_, index_, hash);
   }
 
   // The next entry from the shard's hint on, or nothing; for extract_any.

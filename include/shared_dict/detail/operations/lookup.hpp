@@ -33,7 +33,7 @@ struct ShardView {
   TableWord table;
 };
 
-inline ShardView view_shard(const Segment& segment, std::uint32_t index) noexcept {
+SHARED_DICT_HOT ShardView view_shard(const Segment& segment, std::uint32_t index) noexcept {
   const Shard& shard = segment.shard(index);
   ShardView view{&shard, 0, TableWord()};
   // [C4] acquire, pairs with [C2]: a shard that has caught up with a clear shows no old table.
@@ -52,13 +52,8 @@ inline std::uint64_t load_version(const Bucket& bucket) noexcept {
   return bucket.version.load(std::memory_order_acquire);
 }
 
-inline SlotWord load_slot(const Bucket& bucket, std::uint32_t slot) noexcept {
-  // [S2] acquire, pairs with [S1], [S4], [B4]: the entry is complete.
-  return SlotWord(bucket.slots[slot].load(std::memory_order_acquire));
-}
-
 // Whether nothing that was read since can have been freed before it was read.
-inline bool still_valid(const ShardView& view, const Bucket& bucket, std::uint64_t version) noexcept {
+SHARED_DICT_HOT bool still_valid(const ShardView& view, const Bucket& bucket, std::uint64_t version) noexcept {
   // [V1] acquire fence, pairs with [E1], [E2], [E3], [E6], [E7], [E8], [E9], [E11], [T1], [S3], [B4]: if a byte that was copied is
   // newer than the block's end, the steps before that are seen here. The loads are seq_cst for those who have pinned the block:
   // either they see a step here, or who stepped sees their pin (process_area.hpp).
@@ -85,10 +80,11 @@ struct StoredValue {
   std::size_t size;
 };
 
-// True if the key is there; then visit(StoredValue) was called, last for what was there, and nothing had been freed when it returned. It may be
-// called several times, also for what was there no more; what it reads goes through racing_bytes.hpp.
+// The whole search, slot by slot, as often as it takes. True if the key is there; then visit(StoredValue) was called, last for what was
+// there, and nothing had been freed when it returned. It may be called several times, also for what was there no more; what it reads
+// goes through racing_bytes.hpp.
 template <class Visit>
-bool visit_value(const Segment& segment, const std::string& name, const KeyBytes& key, Visit visit) {
+SHARED_DICT_COLD bool search_value(const Segment& segment, const std::string& name, const KeyBytes& key, Visit visit) {
   const std::uint32_t index = hash_shard(key.hash, segment.identity().shard_count);
   const std::uint32_t tag = hash_tag(key.hash);
   for (;; cpu_relax()) {
@@ -141,10 +137,65 @@ bool visit_value(const Segment& segment, const std::string& name, const KeyBytes
   }
 }
 
+// Where the search for a key begins; null if there is no table, or none that can be one.
+SHARED_DICT_HOT const Bucket* home_bucket(const Segment& segment, TableWord table, const KeyBytes& key) noexcept {
+  if (table.none() || !segment.holds_table(table)) [[unlikely]] return nullptr;
+  return &segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
+}
+
+// ---- the search's first guess, in stages: what is noted is what the whole search notes. Between the stages a look-up of many keys asks for
+// the memory that the next stage needs, for all of them, so that they wait for it together.
+struct Approach {
+  ShardView view{};
+  const Bucket* bucket = nullptr;  // the key's home; null: there is no table
+  std::uint64_t version = 0;
+  Candidate candidate;
+};
+
+SHARED_DICT_HOT void approach_bucket(const Segment& segment, const KeyBytes& key, Approach& approach) noexcept {
+  approach.view = view_shard(segment, hash_shard(key.hash, segment.shard_count()));
+  approach.bucket = home_bucket(segment, approach.view.table, key);
+}
+
+SHARED_DICT_HOT void approach_entry(const KeyBytes& key, Approach& approach) noexcept {
+  approach.candidate = Candidate();
+  if (approach.bucket == nullptr) [[unlikely]] return;
+  approach.version = load_version(*approach.bucket);
+  approach.candidate = find_candidate(*approach.bucket, hash_tag(key.hash));
+}
+
+inline void prefetch_entry(const Segment& segment, SlotWord word, std::uint64_t likely_bytes) noexcept {
+  if (!word.is_entry()) return;
+  const std::byte* const entry = segment.at(word.offset());
+  const std::uint64_t end = word.offset() % kCacheLine + std::min(likely_bytes, 4 * kCacheLine);
+  for (std::uint64_t at = 0; at < end; at += kCacheLine) prefetch(entry + at);
+}
+
+// As search_value.
+template <class Visit>
+SHARED_DICT_HOT bool visit_approached(const Segment& segment, const std::string& name, const KeyBytes& key, const Approach& approach, Visit visit) {
+  Entry entry;
+  if (holds_key(segment, approach.candidate.word, key, entry)) [[likely]] {
+    if (entry.sizes.value() <= kTrustedBytes || still_valid(approach.view, *approach.bucket, approach.version)) {
+      visit(StoredValue{entry.offset, entry.value_at, static_cast<std::size_t>(entry.sizes.value())});
+      if (still_valid(approach.view, *approach.bucket, approach.version)) [[likely]] return true;
+    }
+  }
+  return search_value(segment, name, key, visit);
+}
+
+template <class Visit>
+SHARED_DICT_HOT bool visit_value(const Segment& segment, const std::string& name, const KeyBytes& key, Visit visit) {
+  Approach approach;
+  approach_bucket(segment, key, approach);
+  approach_entry(key, approach);
+  return visit_approached(segment, name, key, approach, visit);
+}
+
 // A visitor that copies the value's bytes to where `prepare(size)` says. It may be called several times, and what it returned last
 // counts. A null answer means that the bytes aren't wanted.
 template <class Prepare>
-auto copy_to(const Segment& segment, Prepare& prepare) {
+SHARED_DICT_HOT auto copy_to(const Segment& segment, Prepare& prepare) {
   return [&segment, &prepare](const StoredValue& value) {
     if (std::byte* const to = prepare(value.size)) read_racing(to, segment.at(value.at), value.size);
   };
@@ -152,7 +203,7 @@ auto copy_to(const Segment& segment, Prepare& prepare) {
 
 // True if the key is there; then its value was copied.
 template <class Prepare>
-bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key, Prepare prepare) {
+SHARED_DICT_HOT bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key, Prepare prepare) {
   return visit_value(segment, name, key, copy_to(segment, prepare));
 }
 
@@ -172,74 +223,14 @@ inline std::optional<StoredValue> pin_value(Attachment& attachment, const std::s
   return std::nullopt;
 }
 
-// Where the search for a key begins; null if there is no table, or none that can be one.
-inline const Bucket* home_bucket(const Segment& segment, TableWord table, const KeyBytes& key) noexcept {
-  if (table.none() || !segment.holds_table(table)) return nullptr;
-  return &segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
-}
-
-// ---- many keys at once: each stage asks for the memory that the next one needs, for all of them, so that they wait for it together.
-//
-// What the stages note is what a single search notes; if it isn't good any more in the end, or wasn't enough, the search starts anew.
-struct Approach {
-  ShardView view{};
-  const Bucket* bucket = nullptr;  // the key's home; null: there is no table
-  std::uint64_t version = 0;
-  SlotWord word;                   // the first in it with the key's tag
-};
-
-inline void approach_bucket(const Segment& segment, const KeyBytes& key, Approach& approach) noexcept {
-  approach.view = view_shard(segment, hash_shard(key.hash, segment.shard_count()));
-  approach.word = SlotWord();
-  approach.bucket = home_bucket(segment, approach.view.table, key);
-  if (approach.bucket != nullptr) prefetch(approach.bucket);
-}
-
-// `likely_bytes`: of the whole entry.
-inline void approach_entry(const Segment& segment, const KeyBytes& key, std::uint64_t likely_bytes, Approach& approach) noexcept {
-  if (approach.bucket == nullptr) return;
-  approach.version = load_version(*approach.bucket);
-  const std::uint32_t tag = hash_tag(key.hash);
-  for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
-    const SlotWord word = load_slot(*approach.bucket, slot);
-    if (word.is_empty()) return;
-    if (word.tag() != tag || !word.is_entry()) continue;
-    approach.word = word;
-    const std::byte* const entry = segment.at(word.offset());
-    const std::uint64_t end = word.offset() % kCacheLine + std::min(likely_bytes, 4 * kCacheLine);
-    for (std::uint64_t at = 0; at < end; at += kCacheLine) prefetch(entry + at);
-    return;
-  }
-}
-
-// As visit_value.
-template <class Visit>
-bool visit_approached(const Segment& segment, const std::string& name, const KeyBytes& key, const Approach& approach, Visit visit) {
-  if (approach.word.is_entry()) {
-    Entry entry;
-    if (read_entry(segment, approach.word.offset(), entry) && has_key(segment, entry, key) &&
-        (entry.sizes.value() <= kTrustedBytes || still_valid(approach.view, *approach.bucket, approach.version))) {
-      visit(StoredValue{entry.offset, entry.value_at, static_cast<std::size_t>(entry.sizes.value())});
-      if (still_valid(approach.view, *approach.bucket, approach.version)) return true;
-    }
-  }
-  return visit_value(segment, name, key, visit);
-}
-
 // ---- for writers, before the shard's lock is taken
 
 inline void prefetch_entry_to_write(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
   const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
   const Bucket* const bucket = home_bucket(segment, table, key);
   if (bucket == nullptr) return;
-  const std::uint32_t tag = hash_tag(key.hash);
-  for (const Word64& slot : bucket->slots) {
-    const SlotWord word(slot.load(std::memory_order_relaxed));  // relaxed: a hint
-    if (word.is_empty()) return;
-    if (word.tag() != tag || !segment.holds(word.offset(), kCacheLine)) continue;
-    prefetch_to_write(segment.at(word.offset()));
-    return;
-  }
+  const SlotWord word = find_candidate(*bucket, hash_tag(key.hash)).word;
+  if (segment.holds(word.offset(), kCacheLine)) prefetch_to_write(segment.at(word.offset()));
 }
 
 // Where a key was before its shard's lock was taken.
@@ -264,26 +255,13 @@ SHARED_DICT_HOT Sighting sight(const Segment& segment, const Shard& shard, const
   seen.epoch = shard.epoch.load(std::memory_order_acquire);
   // [T4] acquire, pairs with [T2]: as [T3].
   seen.table = TableWord(shard.table.load(std::memory_order_acquire));
-  if (seen.table.none() || !segment.holds_table(seen.table)) return seen;
-  const Bucket* const buckets = segment.buckets(seen.table);
-  const std::uint64_t mask = seen.table.buckets() - 1;
-  const std::uint32_t tag = hash_tag(key.hash);
-  std::uint64_t at = hash_home(key.hash) & mask;
-  for (int n = 0; n < 2; ++n, at = (at + 1) & mask) {  // longer searches are rare
-    const Bucket& bucket = buckets[at];
-    seen.version = load_version(bucket);
-    for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
-      const SlotWord word = load_slot(bucket, slot);
-      if (word.is_empty()) return seen;
-      if (word.tag() != tag || !word.is_entry()) continue;
-      if (!read_entry(segment, word.offset(), seen.entry)) return seen;
-      if (!has_key(segment, seen.entry, key)) continue;
-      seen.found = true;
-      seen.word = word;
-      seen.at = {at, slot};
-      return seen;
-    }
-  }
+  const Bucket* const bucket = home_bucket(segment, seen.table, key);
+  if (bucket == nullptr) [[unlikely]] return seen;
+  seen.version = load_version(*bucket);
+  const Candidate candidate = find_candidate(*bucket, hash_tag(key.hash));
+  seen.found = holds_key(segment, candidate.word, key, seen.entry);
+  seen.word = candidate.word;
+  seen.at = {static_cast<std::uint64_t>(bucket - segment.buckets(seen.table)), candidate.slot};
   return seen;
 }
 

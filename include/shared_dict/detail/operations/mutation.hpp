@@ -250,6 +250,21 @@ void change(const Writer& writer, const KeyBytes& key, Decide decide, const Byte
   });
 }
 
+// For a key whose value is replaced in place: next(const std::byte*) is called with it under the shard's lock, and returns the word that
+// replaces it. False if the key isn't there, or not at once: then nothing has happened, and `change` is the way.
+template <class Next>
+SHARED_DICT_HOT bool change_in_place(const Writer& writer, const KeyBytes& key, Next next) {
+  const Segment& segment = writer.attachment.segment();
+  const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
+  prefetch_to_write(&segment.shard(index).lock);
+  const Sighting seen = sight(segment, segment.shard(index), key);
+  if (!seen.found || seen.entry.sizes.value() != segment.shape().value_fixed_bytes) [[unlikely]] return false;
+  LockedShard shard(writer, index);
+  if (!shard.still_there(seen)) [[unlikely]] return false;
+  shard.replace_word(seen.entry, key, next(segment.at(seen.entry.value_at)));
+  return true;
+}
+
 // Takes one item out: consume(key, value) is called under the lock, and the item goes if it returns. False if there is none.
 // Begins where this process last found one, so that processes stay apart and a queue isn't searched through each time.
 template <class Consume>

@@ -163,7 +163,7 @@ bool read_value(const Segment& segment, const std::string& name, const KeyBytes&
 
 // For values of a fixed size: no memory is allocated and nothing constructed before the bytes are known to be good.
 template <class V, class LookUp>
-std::optional<V> read_fixed_by(const std::string& name, LookUp look_up) {
+SHARED_DICT_HOT std::optional<V> read_fixed_by(const std::string& name, LookUp look_up) {
   std::array<std::byte, sizeof(V)> bytes;
   bool fits = true;
   const bool found = look_up([&](std::size_t size) -> std::byte* {
@@ -177,7 +177,7 @@ std::optional<V> read_fixed_by(const std::string& name, LookUp look_up) {
 }
 
 template <class V>
-std::optional<V> read_fixed(const Segment& segment, const std::string& name, const KeyBytes& key) {
+SHARED_DICT_HOT std::optional<V> read_fixed(const Segment& segment, const std::string& name, const KeyBytes& key) {
   return read_fixed_by<V>(name, [&](auto prepare) { return lookup(segment, name, key, prepare); });
 }
 
@@ -192,6 +192,18 @@ bool same_value(Bytes stored, Bytes expected_bytes, const V& expected, const std
     return stored.size() == expected_bytes.size() &&
            (stored.empty() || std::memcmp(stored.data(), expected_bytes.data(), stored.size()) == 0);
   }
+}
+
+// Whether values are replaced by one store where they are (replaced_in_place() is the same, of a segment).
+template <class V>
+inline constexpr bool kInPlace = codec_traits<V>::plain && codec_traits<V>::fixed_size - 1 < kWord;
+
+// The word that stands for such a value in the segment.
+template <class V>
+std::uint64_t word_of(const V& value) noexcept {
+  std::uint64_t word = 0;
+  std::memcpy(&word, &value, sizeof value);
+  return word;
 }
 
 // Unsigned for integers, so that it wraps around.
@@ -292,8 +304,12 @@ void read_many(const Segment& segment, const std::string& name, const Keys& keys
       }
       hashed[count] = hash_key(segment, encoded[count]->bytes());
       approach_bucket(segment, hashed[count], approaches[count]);
+      prefetch(approaches[count].bucket);
     }
-    for (std::size_t i = 0; i < count; ++i) approach_entry(segment, hashed[i], likely_bytes, approaches[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      approach_entry(hashed[i], approaches[i]);
+      prefetch_entry(segment, approaches[i].candidate.word, likely_bytes);
+    }
     for (std::size_t i = 0; i < count; ++i, ++index) {
       const auto look_up = [&](auto prepare) {
         return visit_approached(segment, name, hashed[i], approaches[i], copy_to(segment, prepare));

@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Breaks one step of the protocols at a time and shows which test finds out.
+
+  tests/mutants.py [--list] [--jobs N] [NAME...]
+
+Each mutant is a change of one place in the headers. A copy of them gets it, the tests that are named beside it are compiled against the
+copy, and at least one of them must fail, crash, or not come to an end. The same tests pass against the headers as they are: that is
+tried as well. Ends with 1 if a mutant survives.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DETAIL = "shared_dict/detail/"
+FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", "-w"]
+SECONDS = 120  # for one test program: far more than it takes when nothing is broken
+
+
+class Mutant:
+    def __init__(self, name, file, old, new, *tests):
+        self.name, self.file, self.old, self.new, self.tests = name, DETAIL + file, old, new, tests
+
+
+# name, file, what stands there, what stands there instead, tests: "file" or "file|name of the test case"
+MUTANTS = [
+    # ---- reading
+    Mutant("a value is believed without validation", "operations/lookup.hpp",
+           "      if (still_valid(approach.view, *approach.bucket, approach.version)) [[likely]] return true;",
+           "      return true;",
+           "processes/torn_read_test.cpp"),
+    Mutant("a key that compares unequal is believed without validation", "operations/lookup.hpp",
+           "          if (still_valid(view, bucket, version)) continue;\n          again = true;\n          break;",
+           "          continue;",
+           "processes/torn_read_test.cpp"),
+    Mutant("a miss is believed although the epoch stepped", "operations/lookup.hpp",
+           "  return view.shard->epoch.load(std::memory_order_relaxed) == view.epoch;",
+           "  return view.shard != nullptr;",
+           "processes/torn_read_test.cpp"),
+    Mutant("a clear is overlooked by readers", "operations/lookup.hpp",
+           "  if (generation != segment.header().clear_generation.load(std::memory_order_acquire)) return view;",
+           "  static_cast<void>(generation);",
+           "crash/every_step_test.cpp|*of words*"),
+    # ---- writing
+    Mutant("the version doesn't step", "mechanisms/slot_table.hpp",
+           "    version.exchange(next_version, std::memory_order_seq_cst);",
+           "    static_cast<void>(next_version);",
+           "processes/torn_read_test.cpp"),
+    Mutant("the version's step is a plain store", "mechanisms/slot_table.hpp",
+           "    version.exchange(next_version, std::memory_order_seq_cst);",
+           "    version.store(next_version, std::memory_order_release);",
+           "processes/linearizable_test.cpp"),
+    Mutant("an insertion is a plain store", "mechanisms/slot_table.hpp",
+           "    buckets_[at.bucket].slots[at.slot].exchange(word.bits(), std::memory_order_seq_cst);",
+           "    buckets_[at.bucket].slots[at.slot].store(word.bits(), std::memory_order_release);",
+           "processes/linearizable_test.cpp"),
+    Mutant("a block is freed before the slot leads elsewhere", "operations/locked_shard.hpp",
+           "    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));\n    finish_replacement(slots, found, value_bytes);",
+           "    finish_replacement(slots, found, value_bytes);\n    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("a slot leads to an entry that isn't complete", "operations/locked_shard.hpp",
+           "    const bool reused = slots.word(place.at).is_erased();\n    count_insertions(1);\n"
+           "    slots.publish(place.at, SlotWord(offset, hash_tag(key.hash)));",
+           "    const bool reused = slots.word(place.at).is_erased();\n    count_insertions(1);\n"
+           "    const std::uint64_t sizes = load_word(segment_.at(offset));\n    store_word(segment_.at(offset), 0);\n"
+           "    slots.publish(place.at, SlotWord(offset, hash_tag(key.hash)));\n    store_word(segment_.at(offset), sizes);",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("an erased slot always becomes empty", "operations/locked_shard.hpp",
+           "    const bool chain_ends = slots.word(slots.next(found.at)).is_empty();",
+           "    const bool chain_ends = true;",
+           "model/model_test.cpp"),
+    Mutant("a small value is replaced in two halves", "operations/locked_shard.hpp",
+           "    word_at(segment_, entry.value_at).exchange(word, std::memory_order_seq_cst);",
+           "    auto& stored = word_at(segment_, entry.value_at);\n"
+           "    stored.exchange((stored.load() & 0xffffffff00000000) | (word & 0xffffffff));\n    stored.exchange(word);",
+           "crash/every_step_test.cpp|*of numbers*"),
+    Mutant("a grown table is published before it is complete", "operations/repair.hpp",
+           "  SlotTable next(segment.buckets(made), buckets);\n  next.clear();",
+           "  SlotTable next(segment.buckets(made), buckets);\n  next.clear();\n  if (!old.none()) store_table(shard, made);",
+           "crash/every_step_test.cpp|*of numbers*"),
+    Mutant("the epoch doesn't step when a table grows", "operations/repair.hpp",
+           "  store_table(shard, made);\n  step_epoch(shard);",
+           "  store_table(shard, made);",
+           "processes/torn_read_test.cpp"),
+    # ---- locks and death
+    Mutant("a lock is taken in two words", "mechanisms/owner_lock.hpp",
+           "    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {\n"
+           "      wait(writer, waits);  // relaxed on failure: nothing is read on the strength of it\n    }",
+           "    if (!word.compare_exchange_strong(expected, 0xffffffff, std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {\n"
+           "      wait(writer, waits);\n    }\n    word.store(self_.bits(), std::memory_order_release);",
+           "crash/every_step_test.cpp|*of numbers*"),
+    Mutant("who waits long enough robs the owner", "mechanisms/attachment.hpp",
+           "    // Shared, so that two who probe don't take each other for the owner.\n    return lock->try_lock_shared();",
+           "    return true;",
+           "processes/stopped_writer_test.cpp"),
+    Mutant("a dead process's record is freed before its locks", "mechanisms/attachment.hpp",
+           "    clear_area(segment_, index);\n    release_all(LockWord(index, state_of(index).generation()));\n    free_record(index);",
+           "    const LockWord dead(index, state_of(index).generation());\n    free_record(index);\n    clear_area(segment_, index);\n"
+           "    release_all(dead);",
+           "crash/second_death_test.cpp"),
+    Mutant("a dead owner's shard isn't marked", "mechanisms/attachment.hpp",
+           "    dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it",
+           "    static_cast<void>(dirty);",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("a dead owner's lock is released before the shard is marked", "mechanisms/attachment.hpp",
+           "    dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it\n",
+           "    lock.store(0, std::memory_order_release);\n    dirty.store(1, std::memory_order_relaxed);\n",
+           "crash/second_death_test.cpp"),
+    Mutant("a freed record keeps its generation", "bytes/words.hpp",
+           "  constexpr RecordState freed() const noexcept { return {generation() + 1, false}; }",
+           "  constexpr RecordState freed() const noexcept { return {generation(), false}; }",
+           "unit/attachment_test.cpp", "unit/owner_lock_test.cpp"),
+    Mutant("the repair doesn't step the epoch", "operations/repair.hpp",
+           "  step_epoch(shard);\n  // [E2]",
+           "  // [E2]",
+           "unit/repair_test.cpp"),
+    Mutant("the repair leaves the counts as they are", "operations/repair.hpp",
+           "  shard.items.store(blocks.size(), std::memory_order_relaxed);\n",
+           "",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("the repair gives no orphaned run back", "operations/repair.hpp",
+           "  for (const std::uint32_t page : orphans) pool.give(page);\n",
+           "",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("the repair doesn't tell who waits", "operations/repair.hpp",
+           "    if (now != before) tell(waiter, waited);",
+           "    static_cast<void>(now != before);",
+           "processes/waiting_test.cpp", "unit/waiting_test.cpp"),
+    # ---- batches
+    Mutant("a dead process's batch isn't carried out", "mechanisms/attachment.hpp",
+           " == dead) carry_out(segment_, shard, name_);",
+           " == dead) static_cast<void>(carry_out);",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("a batch stores before its intent is published", "operations/batch.hpp",
+           "    publish_intent(first, intent);\n    carry_out_stores(segment_, stores.data(), stores.size());",
+           "    carry_out_stores(segment_, stores.data(), stores.size());\n    publish_intent(first, intent);",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("a batch's intent ends before its stores", "operations/batch.hpp",
+           "    carry_out_stores(segment_, stores.data(), stores.size());\n    end_intent(first);",
+           "    end_intent(first);\n    carry_out_stores(segment_, stores.data(), stores.size());",
+           "crash/every_step_test.cpp|*of words*"),
+    # ---- views and loans
+    Mutant("pins are overlooked by writers", "mechanisms/heap.hpp",
+           "  bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset); }",
+           "  bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset) && offset == 1; }",
+           "unit/view_test.cpp"),
+    Mutant("pins are overlooked by the repair", "operations/repair.hpp",
+           "  const std::vector<std::uint64_t> pinned = pinned_blocks(segment);",
+           "  const std::vector<std::uint64_t> pinned;",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("a dead process's pins stay", "mechanisms/process_area.hpp",
+           "  // The counts after what they count: a death in between leaves nothing behind them.\n  forget_area(segment, index);",
+           "",
+           "unit/process_area_test.cpp", "crash/every_step_test.cpp|*of words*"),
+    Mutant("a view isn't validated behind its pin", "mechanisms/pin.hpp",
+           "        if (pins[at].compare_exchange_strong(expected, offset, std::memory_order_seq_cst)) {",
+           "        if (pins[at].compare_exchange_strong(expected, kNoBlock, std::memory_order_seq_cst)) {",
+           "unit/view_test.cpp"),
+    # ---- life cycle
+    Mutant("the magic is stored before the dictionary is complete", "operations/lifecycle.hpp",
+           "      join(attachment);\n      // [M1]",
+           "      header.magic.store(kMagic, std::memory_order_release);\n      join(attachment);\n      // [M1]",
+           "crash/every_step_lifecycle_test.cpp"),
+    Mutant("a process is known by its pid alone", "platform/process.hpp",
+           "  friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;",
+           "  friend bool operator==(const ProcessIdentity& a, const ProcessIdentity& b) { return a.pid == b.pid; }",
+           "processes/identity_test.cpp", "processes/namespaces_test.cpp"),
+    Mutant("memory that couldn't be had is taken for committed", "mechanisms/segment.hpp",
+           "      if (const std::error_code error = commit_pages(committed, pages)) return error;",
+           "      static_cast<void>(commit_pages(committed, pages));",
+           "unit/small_place_test.cpp", "unit/heap_test.cpp"),
+]
+
+
+class Workshop:
+    """Compiles tests against headers, each part once."""
+
+    def __init__(self, place):
+        self.place = place
+        self.main = []
+        self.built = {}
+        self.lock = threading.Lock()
+
+    def compile(self, source, include, to, extra=()):
+        command = ["g++", *FLAGS, *extra, "-I", str(include), "-I", str(ROOT / "tests"), "-c", str(source), "-o", str(to)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{source} doesn't compile:\n{done.stderr[-4000:]}")
+        return to
+
+    def prepare(self):
+        for name in ("main", "child"):
+            self.main.append(self.compile(ROOT / "tests" / "support" / f"{name}.cpp", ROOT / "include", self.place / f"{name}.o"))
+
+    def program(self, test_file, include, folder):
+        to = folder / (test_file.replace("/", "_") + ".o")
+        self.compile(ROOT / "tests" / test_file, include, to)
+        program = to.with_suffix("")
+        subprocess.run(["g++", str(to), *map(str, self.main), "-lpthread", "-ldl", "-o", str(program)], check=True)
+        return program
+
+    def run(self, program, case):
+        """How it ended: None if all passed."""
+        place = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None, prefix="mutants_of_shared_dict.")
+        environment = dict(os.environ, SHARED_DICT_DIR=place, SHARED_DICT_TEST_RUN=f"mutant-{os.path.basename(place)}")
+        with subprocess.Popen([str(program), *([case] if case else []), "--abort"], env=environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              start_new_session=True) as process:
+            try:
+                process.communicate(timeout=SECONDS)
+                ending = None if process.returncode == 0 else f"signal {-process.returncode}" if process.returncode < 0 else "failed"
+            except subprocess.TimeoutExpired:
+                ending = "didn't end"
+            try:  # children that outlived it are its session's
+                os.killpg(process.pid, 9)
+            except ProcessLookupError:
+                pass
+        shutil.rmtree(place, ignore_errors=True)
+        return ending
+
+
+def break_headers(mutant, folder):
+    include = folder / "include"
+    shutil.copytree(ROOT / "include", include)
+    path = include / mutant.file
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        raise RuntimeError(f"'{mutant.name}': what it breaks stands {text.count(mutant.old)} times in {mutant.file}")
+    path.write_text(text.replace(mutant.old, mutant.new))
+    return include
+
+
+def try_mutant(workshop, mutant):
+    """The test that killed it and how, or None."""
+    with tempfile.TemporaryDirectory(dir=workshop.place) as name:
+        folder = pathlib.Path(name)
+        include = break_headers(mutant, folder)
+        for test in mutant.tests:
+            file, _, case = test.partition("|")
+            ending = workshop.run(workshop.program(file, include, folder), case)
+            if ending is not None:
+                return test, ending
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="only tell what there is")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("names", nargs="*", help="parts of the names of those that are wanted")
+    arguments = parser.parse_args()
+    mutants = [m for m in MUTANTS if not arguments.names or any(name in m.name for name in arguments.names)]
+    if arguments.list:
+        for mutant in mutants:
+            print(f"{mutant.name}: {', '.join(mutant.tests)}")
+        return 0
+    survivors = []
+    with tempfile.TemporaryDirectory(prefix="mutants.") as name:
+        workshop = Workshop(pathlib.Path(name))
+        workshop.prepare()
+
+        def unbroken(test):
+            file, _, case = test.partition("|")
+            folder = pathlib.Path(tempfile.mkdtemp(dir=name))
+            return workshop.run(workshop.program(file, ROOT / "include", folder), case)
+
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            tests = sorted({test for mutant in mutants for test in mutant.tests})
+            for test, ending in zip(tests, pool.map(unbroken, tests)):
+                if ending is not None:
+                    print(f"{test}: {ending}, with nothing broken")
+                    survivors.append(test)
+            for mutant, killed in zip(mutants, pool.map(lambda m: try_mutant(workshop, m), mutants)):
+                if killed is None:
+                    survivors.append(mutant.name)
+                    print(f"SURVIVED  {mutant.name}", flush=True)
+                else:
+                    print(f"killed    {mutant.name}: {killed[0]} ({killed[1]})", flush=True)
+    print(f"proof: mutants | broken {len(mutants)} | killed {len(mutants) - len([s for s in survivors if s not in tests])}")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
