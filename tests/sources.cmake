@@ -24,6 +24,7 @@ set(SHARED_DICT_UNIT_TESTS
     interface_test.cpp
     iteration_test.cpp
     lifecycle_test.cpp
+    linearizability_test.cpp
     loan_test.cpp
     local_registry_test.cpp
     lock_file_test.cpp
