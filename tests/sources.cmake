@@ -62,6 +62,7 @@ set(SHARED_DICT_MODEL_TESTS
 set(SHARED_DICT_PROCESSES_TESTS
     counters_test.cpp
     fork_test.cpp
+    history_test.cpp
     identity_test.cpp
     lifecycle_storm_test.cpp
     lifetime_test.cpp
