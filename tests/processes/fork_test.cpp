@@ -1,7 +1,10 @@
 // fork: an inherited handle works in the child, the child counts as attached for itself, and neither of the two harms the
 // other by what it does or by how it ends.
 
+#include <pthread.h>
+
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -54,6 +57,14 @@ const RegisterChild kStarted("fork: started", [](std::vector<std::string> args) 
 
 /// Asks a process that has nothing to do with either of them. args: name
 const RegisterChild kExists("fork: exists", [](std::vector<std::string> args) { return exists(args.at(0)) ? 1 : 0; });
+
+/// What a forked child does before the library's own handler of the fork: such handlers run in the order in which they were made known,
+/// and this one is known before main.
+void (*before_registering)() = nullptr;
+[[maybe_unused]] const int kHandlerKnown = ::pthread_atfork(nullptr, nullptr, [] {
+  if (before_registering != nullptr) before_registering();
+});
+const SharedArea<Flags>* hold_up = nullptr;
 
 bool others_see(const UniqueName& name) { return Child::start("fork: exists", {name.str()}).wait() == 1; }
 
@@ -130,6 +141,46 @@ TEST_CASE("when the parent leaves, a child that has not yet used its handle keep
   d.reset();
   flags->parent = 1;
   SHARED_DICT_REQUIRE_ENDED_WELL(child.wait());
+}
+
+TEST_CASE("a parent that leaves at once waits for a child that isn't attached yet, whoever else is there") {
+  enum class Case { the_parent_is_alone, it_is_removed_first, it_is_removed_afterwards, another_leaves_last };
+  for (const auto which : {Case::the_parent_is_alone, Case::it_is_removed_first, Case::it_is_removed_afterwards,
+                           Case::another_leaves_last}) {
+    INFO("case " << static_cast<int>(which));
+    const bool persistent = which == Case::it_is_removed_first || which == Case::it_is_removed_afterwards;
+    const Place place;
+    const SharedArea<Flags> flags;
+    const SharedArea<Flags> others;
+    Numbers d = Numbers::create("name", {.heap_size = 1 << 20,
+                                         .lifetime = persistent ? Lifetime::persistent : Lifetime::attached,
+                                         .directory = place.path()});
+    d.insert(1, 10);
+    std::optional<Child> other;
+    if (which == Case::another_leaves_last) {
+      other = Child::start("fork: started", {place.path().string(), others.token()});
+      REQUIRE(child_came_to(others, 1));
+    }
+    if (which == Case::it_is_removed_first) REQUIRE(shared_dict::remove("name", place.path()));
+    hold_up = &flags;
+    // Until the parent has left; or for a while, as it does not until the child is attached.
+    before_registering = [] {
+      eventually([] { return (*hold_up)->parent.load() != 0; }, std::chrono::milliseconds(300));
+    };
+    Forked child(
+        [&](auto&&) { return d.fetch_add(2, 1) == 0 && d.at(1) >= 10 && d.audit().ok() ? 0 : Forked::kFailed; });
+    before_registering = nullptr;
+    d.close();
+    if (which == Case::it_is_removed_afterwards) shared_dict::remove("name", place.path());
+    if (other) {
+      others->parent = 1;
+      REQUIRE(other->wait() == 0);
+    }
+    flags->parent = 1;
+    SHARED_DICT_REQUIRE_ENDED_WELL(child.wait());
+    shared_dict::remove("name", place.path());
+    REQUIRE_FALSE(exists("name", place.path()));
+  }
 }
 
 TEST_CASE("a child that ends without closing harms nobody") {

@@ -347,7 +347,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return true;
   }
 
-  // Counts children between fork and their registration, so that a last process to leave waits for them. The generation keeps
+  // Counts children between fork and their registration, so that a process that leaves waits for them. The generation keeps
   // a late child from counting in a record that has another owner by now.
   void count_fork(LockWord parent, int change) noexcept {
     if (parent.free()) return;
@@ -387,7 +387,8 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     if (me.free()) return;
     try {
       const auto deadline = deadline_after(Clock::now(), timeout_);
-      // A child that died before it registered is waited for in vain, but not for long.
+      // Forked children that aren't registered yet count as attached through this record: without it they would go unseen by whoever
+      // leaves last or removes it. One that died before is waited for in vain, but not for long.
       const auto patience = Clock::now() + std::chrono::seconds(1);
       for (;;) {
         Guard::Hold hold = guard_->hold_until(deadline);
@@ -396,13 +397,13 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
           static_cast<void>(new LockFile(std::move(own_lock_)));  // held until the process ends
           return;
         }
-        const bool alone = !anyone_alive(me.record());
-        const bool last = alone && segment_.identity().lifetime == 0;
-        if (last && children_pending(me) && Clock::now() < patience) {
+        if (children_pending(me) && Clock::now() < patience) {
           { const Guard::Hold released = std::move(hold); }
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
           continue;
         }
+        const bool alone = !anyone_alive(me.record());
+        const bool last = alone && segment_.identity().lifetime == 0;
         // A persistent one only goes if remove() has put it aside.
         const Place mine = place();
         const bool removed = mine.directory() != place_.directory();
