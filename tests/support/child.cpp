@@ -37,6 +37,25 @@ std::string this_program() {
 #endif
 }
 
+// The words of a command line, for exec.
+class CommandLine {
+ public:
+  CommandLine(const std::string& role, const std::vector<std::string>& args) : words_{this_program(), "--child", role} {
+    words_.insert(words_.end(), args.begin(), args.end());
+    for (std::string& word : words_) argv_.push_back(word.data());
+    argv_.push_back(nullptr);
+  }
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  /// Returns only if it failed.
+  void exec() noexcept { ::execv(argv_[0], argv_.data()); }
+
+ private:
+  std::vector<std::string> words_;
+  std::vector<char*> argv_;
+};
+
 // Tells the kernel to kill this process when the one that forked it ends, so that an aborted test run leaves nothing
 // behind. The kernel watches the forking thread, so this is only for children of the main thread.
 void die_with(pid_t parent) noexcept {
@@ -79,14 +98,15 @@ int run_child(const std::string& role, std::vector<std::string> args) {
   }
 }
 
+void become_child(const std::string& role, const std::vector<std::string>& args) {
+  CommandLine(role, args).exec();
+  throw std::system_error(errno, std::generic_category(), "exec as child " + role);
+}
+
 Child Child::start(const std::string& role, const std::vector<std::string>& args) {
   if (!roles().contains(role)) throw std::invalid_argument("no child role is called " + role);
   // All memory is allocated before the fork: another thread may hold the allocator's lock during it.
-  std::vector<std::string> words{this_program(), "--child", role};
-  words.insert(words.end(), args.begin(), args.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
+  CommandLine command(role, args);
 
   std::fflush(nullptr);
   const pid_t parent = ::getpid();
@@ -102,7 +122,7 @@ Child Child::start(const std::string& role, const std::vector<std::string>& args
   if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork for child " + role);
   if (pid == 0) {
     if (bound) die_with(parent);
-    ::execv(argv[0], argv.data());
+    command.exec();
     ::_exit(127);
   }
   return {role, pid};

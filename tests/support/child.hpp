@@ -27,6 +27,9 @@ struct RegisterChild {
 /// Runs a role in this process; for main().
 int run_child(const std::string& role, std::vector<std::string> args);
 
+/// This process becomes `program --child role args...`: as any exec, it closes nothing that isn't close-on-exec, and no destructor runs.
+[[noreturn]] void become_child(const std::string& role, const std::vector<std::string>& args);
+
 /// One running child. It never outlives the object, nor the thread that started it if that was the main thread.
 class Child {
  public:
