@@ -151,12 +151,22 @@ class Player {
   /// A number that nobody has stored yet.
   std::uint64_t fresh() { return ((self_ + 1) << 48) + (++numbers_ << 16); }
 
+  /// Some cold keys, always new ones: a table fills with what is left of the old ones, until it is exchanged. Its memory is used again at
+  /// once, by values that look like empty slots.
   void churn() {
-    const std::uint64_t cold = 1000 + self_ * 1000 + random_() % 60;
-    if (random_() % 2 == 0) {
-      dict_.insert_or_assign(cold, As::make(cold, random_()));
+    constexpr std::uint64_t kAlive = 20;
+    const std::uint64_t first = (self_ + 1) << 32;
+    for (int i = 0; i < 4; ++i, ++cold_) {
+      dict_.insert(first + cold_, cold_value(cold_));
+      if (cold_ >= kAlive) dict_.erase(first + cold_ - kAlive);
+    }
+  }
+
+  static V cold_value(std::uint64_t number) {
+    if constexpr (std::is_arithmetic_v<V>) {
+      return 0;
     } else {
-      dict_.erase(cold);
+      return V(number % 8 == 0 ? 4000 : 0, '\0');
     }
   }
 
@@ -305,6 +315,7 @@ class Player {
   std::uint64_t keys_;
   std::mt19937_64 random_;
   std::uint64_t numbers_ = 0;
+  std::uint64_t cold_ = 0;
   std::array<std::uint64_t, kHotKeys> last_{};  ///< what this process last saw there
   V value_{};
   V out_{};
