@@ -58,7 +58,8 @@ set(SHARED_DICT_UNIT_TESTS
     watch_test.cpp)
 set(SHARED_DICT_MODEL_TESTS
     heap_capacity_test.cpp
-    model_test.cpp)
+    model_test.cpp
+    model_types_test.cpp)
 set(SHARED_DICT_PROCESSES_TESTS
     counters_test.cpp
     fork_test.cpp

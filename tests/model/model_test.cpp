@@ -16,6 +16,7 @@
 #include <cereal/types/vector.hpp>
 #include <shared_dict/shared_dict.hpp>
 
+#include "model/agrees.hpp"
 #include "support/catch.hpp"
 #include "support/model.hpp"
 #include "support/types.hpp"
@@ -25,16 +26,6 @@ using namespace shared_dict;
 using namespace shared_dict::test;
 
 namespace {
-
-constexpr std::size_t kKiB = 1024;
-
-std::string random_text(Random& random, std::size_t longest) {
-  const std::size_t size = below(random, longest + 1);
-  const std::uint64_t word = random();
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((word >> (i % 8 * 8)) + i);
-  return text;
-}
 
 struct Words {
   using Key = std::string;
@@ -130,42 +121,30 @@ struct Pairs {
   }
 };
 
-/// One dictionary with space for all keys and one with space for a part of them.
-template <class Family>
-void agrees(std::size_t operations, std::size_t keys, std::size_t roomy, std::size_t tight) {
-  for (const std::size_t heap_size : {roomy, tight}) {
-    const UniqueName name;
-    auto dict = SharedDict<typename Family::Key, typename Family::Value>::create(name.str(), {.heap_size = heap_size});
-    Model<Family> model(dict, {.operations = operations / 2, .keys = keys}, heap_size);
-    model.run();
-    INFO("heap_size " << heap_size << ", " << model.refused() << " refused");
-    if (heap_size == roomy) REQUIRE(model.refused() == 0);
-    if (heap_size == tight) REQUIRE(model.refused() > 100);
-  }
-}
-
 }  // namespace
 
-TEST_CASE("integers to integers agree with an unordered_map") {
-  agrees<Integers>(600'000, 8000, 2048 * kKiB, 24 * kKiB);
+TEST_CASE("integers to integers agree with an unordered_map", "[long]") {
+  agrees<Integers>("integers to integers", 450'000, 8000, 2048 * kKiB, 24 * kKiB);
 }
 
-TEST_CASE("strings to strings of any size agree with an unordered_map") {
-  agrees<Words>(400'000, 1200, 8192 * kKiB, 96 * kKiB);
+TEST_CASE("strings to strings of any size agree with an unordered_map", "[long]") {
+  agrees<Words>("strings to strings of any size", 300'000, 1200, 8192 * kKiB, 96 * kKiB);
 }
 
-TEST_CASE("integers to structs agree with an unordered_map") { agrees<Records>(400'000, 4000, 2048 * kKiB, 24 * kKiB); }
-
-TEST_CASE("strings to vectors of strings agree with an unordered_map") {
-  agrees<Lists>(200'000, 2000, 4096 * kKiB, 40 * kKiB);
+TEST_CASE("integers to structs agree with an unordered_map", "[long]") {
+  agrees<Records>("integers to structs", 300'000, 4000, 2048 * kKiB, 24 * kKiB);
 }
 
-TEST_CASE("strings to vectors of numbers agree with an unordered_map") {
-  agrees<Series>(200'000, 300, 4096 * kKiB, 64 * kKiB);
+TEST_CASE("strings to vectors of strings agree with an unordered_map", "[long]") {
+  agrees<Lists>("strings to vectors of strings", 150'000, 2000, 4096 * kKiB, 40 * kKiB);
 }
 
-TEST_CASE("pairs to optional strings agree with an unordered_map") {
-  agrees<Pairs>(200'000, 4000, 2048 * kKiB, 24 * kKiB);
+TEST_CASE("strings to vectors of numbers agree with an unordered_map", "[long]") {
+  agrees<Series>("strings to vectors of numbers", 150'000, 300, 4096 * kKiB, 64 * kKiB);
+}
+
+TEST_CASE("pairs to optional strings agree with an unordered_map", "[long]") {
+  agrees<Pairs>("pairs to optional strings", 150'000, 4000, 2048 * kKiB, 24 * kKiB);
 }
 
 TEST_CASE("handles that close and open again in between agree with an unordered_map") {

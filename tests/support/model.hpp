@@ -1,23 +1,28 @@
-// Random operations on a dictionary and on a std::unordered_map side by side: after each of them both say the same.
+// Random operations on a dictionary and on a std::unordered_map side by side: after each of them both say the same. The operations go
+// through two handles, and through several processes that take over from each other by fork, the map included.
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include <shared_dict/shared_dict.hpp>
 
-#include "support/catch.hpp"
 #include "support/expect.hpp"
+#include "support/forked.hpp"
 #include "support/seed.hpp"
+#include "support/shared_area.hpp"
 
 namespace shared_dict::test {
 
@@ -30,6 +35,19 @@ struct ModelRun {
   std::size_t operations = 0;
   std::size_t keys = 0;  ///< how many different keys there are
   std::size_t check_every = 20'000;
+  std::size_t processes = 4;   ///< one after the other
+  std::size_t most_items = 0;  ///< the dictionary's max_items
+};
+
+/// What all processes of a run have done.
+struct ModelCounts {
+  std::uint64_t operations;  ///< single ones; those for many items count once
+  std::uint64_t stored;
+  std::uint64_t refused;  ///< for want of space
+  std::uint64_t batches;
+  std::uint64_t views;
+  std::uint64_t reads_of_many;
+  std::uint64_t processes;
 };
 
 /// `Family` has Key, Value, Hash and the static functions key(i), value(random) and change(value, random).
@@ -40,34 +58,47 @@ class Model {
   using Value = typename Family::Value;
   using Dict = SharedDict<Key, Value>;
 
-  Model(Dict& dict, ModelRun run, std::uint64_t salt) : dict_(dict), run_(run), random_(test_seed() ^ salt) {}
+  /// `salt` makes different runs of one seed.
+  Model(Dict& dict, ModelRun run, std::uint64_t salt)
+      : dict_(dict), other_(Dict::attach(dict.name())), run_(run), random_(test_seed() ^ salt) {}
 
+  /// Throws what was wrong.
   void run() {
-    INFO("SHARED_DICT_SEED=" << test_seed());
-    for (std::size_t i = 0; i < run_.operations; ++i) {
+    ++counts_->processes;
+    const std::size_t turns = run_.operations / run_.processes;
+    for (std::size_t i = 0; i < turns; ++i) {
       step();
       if (i % run_.check_every == 0) check_all();
     }
     check_all();
-    REQUIRE(stored_ > 0);
     while (!views_.empty()) let_go();
-    REQUIRE(dict_.gc_stats().retired_blocks == 0);
-    check_all();
+    expect(dict_.gc_stats().retired_blocks == 0, "no block stays when the views are gone");
+    if (counts_->processes < run_.processes) {
+      const Ending ending = run_forked([this](const auto&) { return run(), 0; }, std::chrono::minutes(10));
+      if (!ending.ok()) throw std::runtime_error(ending.text + " (status " + std::to_string(ending.status) + ")");
+    }
   }
 
-  std::size_t refused() const noexcept { return refused_; }
+  const ModelCounts& counts() const noexcept { return *counts_; }
 
  private:
-  // Expectations are tested by hand and fail through here: an assertion macro for each of millions would take most of the
-  // time.
-  void expect(bool holds, const char* what) {
-    if (holds) return;
-    INFO("operation " << count_ << ": " << what);
-    REQUIRE(holds);
+  void expect(bool holds, const std::string& what) const {
+    if (!holds) fail(what);
   }
+  void expect(bool holds, const char* what) const {  // so that no string is built for each of millions
+    if (!holds) fail(what);
+  }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw std::runtime_error("operation " + std::to_string(count_) + ": " + what +
+                             ", SHARED_DICT_SEED=" + std::to_string(test_seed()));
+  }
+
+  /// One of the handles.
+  Dict& dict() noexcept { return count_ % 2 == 0 ? dict_ : other_; }
 
   void step() {
     ++count_;
+    ++counts_->operations;
     const Key key = Family::key(below(random_, run_.keys));
     const auto found = model_.find(key);
     const bool present = found != model_.end();
@@ -75,46 +106,47 @@ class Model {
     const bool growing = (count_ / (run_.keys * 6)) % 2 == 0;
     const std::size_t choice = below(random_, 100);
     if (choice < 30) {
-      read(key, present ? &found->second : nullptr, choice % 7);
+      read(key, present ? &found->second : nullptr, choice % 8);
     } else if (choice < (growing ? 90U : 50U)) {
-      put(key, present, choice % 7);
+      put(key, present, choice % 11);
     } else {
       take(key, present, choice % 7);
     }
     if (below(random_, 100) == 0) put_many();
+    if (below(random_, 50) == 0) get_many();
     if (below(random_, 50) == 0) let_go();
     if (below(random_, run_.keys * 8) == 0) erase_some();
     if (below(random_, run_.keys * 40) == 0) {
-      dict_.clear();
+      dict().clear();
       model_.clear();
     }
-    expect(dict_.size() == model_.size(), "size");
+    expect(dict().size() == model_.size(), "size");
   }
 
   void read(const Key& key, const Value* value, std::size_t how) {
     switch (how) {
       case 0: {
-        const std::optional<Value> got = dict_.get(key);
+        const std::optional<Value> got = dict().get(key);
         expect(got.has_value() == (value != nullptr) && (value == nullptr || *got == *value), "get");
         break;
       }
       case 1: {
         Value out = Family::value(random_);
         const Value before = out;
-        const bool got = dict_.try_get(key, out);
+        const bool got = dict().try_get(key, out);
         expect(got == (value != nullptr) && out == (value != nullptr ? *value : before), "try_get");
         break;
       }
-      case 2: expect(dict_.contains(key) == (value != nullptr), "contains"); break;
+      case 2: expect(dict().contains(key) == (value != nullptr), "contains"); break;
       case 3: {
         const Value fallback = Family::value(random_);
-        expect(dict_.get(key, fallback) == (value != nullptr ? *value : fallback), "get with fallback");
+        expect(dict().get(key, fallback) == (value != nullptr ? *value : fallback), "get with fallback");
         break;
       }
       case 4: {
         bool thrown = false;
         try {
-          const Value got = dict_.at(key);
+          const Value got = dict().at(key);
           expect(value != nullptr && got == *value, "at");
         } catch (const std::out_of_range&) {
           thrown = true;
@@ -123,13 +155,40 @@ class Model {
         break;
       }
       case 5: view(key, value); break;
-      default: expect(dict_.empty() == model_.empty(), "empty");
+      case 6: {
+        bool thrown = false;
+        try {
+          const Value got = dict()[key];
+          expect(value != nullptr && got == *value, "operator[]");
+        } catch (const std::out_of_range&) {
+          thrown = true;
+        }
+        expect(thrown == (value == nullptr), "operator[] throws for a missing key");
+        break;
+      }
+      default: expect(dict().empty() == model_.empty(), "empty");
     }
+  }
+
+  /// Of keys of which some come twice and some are missing.
+  void get_many() {
+    std::vector<Key> keys;
+    for (std::size_t i = below(random_, 40); i > 0; --i) keys.push_back(Family::key(below(random_, run_.keys)));
+    std::size_t next = 0;
+    dict().get_many(keys, [&](std::size_t index, const Value* value) {
+      expect(index == next++, "the order of get_many");
+      const auto found = model_.find(keys[index]);
+      expect((value != nullptr) == (found != model_.end()) && (value == nullptr || *value == found->second),
+             "get_many");
+    });
+    expect(next == keys.size(), "get_many asks for all");
+    ++counts_->reads_of_many;
   }
 
   /// A view of it, kept for a while.
   void view(const Key& key, const Value* value) {
-    View<Value> viewed = dict_.view(key);
+    ++counts_->views;
+    View<Value> viewed = dict().view(key);
     expect(static_cast<bool>(viewed) == (value != nullptr), "view");
     if (!viewed) return;
     if (const std::optional<Value> shown = shown_by(viewed)) expect(*shown == *value, "what a view shows");
@@ -167,13 +226,13 @@ class Model {
     const auto write = [&] {
       switch (how) {
         case 0: {
-          const bool inserted = dict_.insert(key, value);
+          const bool inserted = dict().insert(key, value);
           expect(inserted != present, "insert");
           if (inserted) stored = value;
           break;
         }
         case 1:
-          expect(dict_.assign(key, value) == present, "assign");
+          expect(dict().assign(key, value) == present, "assign");
           if (present) stored = value;
           break;
         case 2: {
@@ -182,7 +241,7 @@ class Model {
             Family::change(inside, random_);
             value = inside;
           };
-          expect(dict_.modify(key, change) == present, "modify");
+          expect(dict().modify(key, change) == present, "modify");
           if (present) stored = value;
           break;
         }
@@ -193,21 +252,21 @@ class Model {
             Family::change(inside, random_);
             value = inside;
           };
-          expect(dict_.modify_or_insert(key, initial, change) != present, "modify_or_insert");
+          expect(dict().modify_or_insert(key, initial, change) != present, "modify_or_insert");
           stored = value;
           break;
         }
         case 4: {
           Value expected = present && below(random_, 2) == 0 ? model_.at(key) : Family::value(random_);
           const bool same = present && expected == model_.at(key);
-          expect(dict_.compare_exchange(key, expected, value) == same, "compare_exchange");
+          expect(dict().compare_exchange(key, expected, value) == same, "compare_exchange");
           if (same) stored = value;
           if (present && !same) expect(expected == model_.at(key), "what compare_exchange puts into expected");
           break;
         }
         case 5:
-          if constexpr (requires { dict_.loan(key, std::size_t{0}); }) {
-            auto loan = dict_.loan(key, value.size());
+          if constexpr (requires { dict().loan(key, std::size_t{0}); }) {
+            auto loan = dict().loan(key, value.size());
             expect(loan.span().size() == value.size(), "the span of a loan");
             std::copy(value.begin(), value.end(), loan.span().begin());
             if (below(random_, 4) == 0) break;  // dropped
@@ -216,45 +275,100 @@ class Model {
             break;
           }
           [[fallthrough]];
-        default: expect(dict_.insert_or_assign(key, value) != present, "insert_or_assign"); stored = value;
+        case 6: {
+          // A callback that throws leaves all as it was.
+          const bool inserts = below(random_, 2) == 0;
+          bool thrown = false;
+          const auto change = [&](Value& inside) {
+            Family::change(inside, random_);
+            throw Thrown();
+          };
+          try {
+            if (inserts) {
+              dict().modify_or_insert(key, value, change);
+            } else {
+              dict().modify(key, change);
+            }
+          } catch (const Thrown&) {
+            thrown = true;
+          }
+          expect(thrown == (present || inserts), "what a callback throws passes through");
+          expect(dict().get(key) == value_in_model(key), "what a callback that throws leaves");
+          break;
+        }
+        case 7:
+          dict()[key] = value;
+          stored = value;
+          break;
+        case 8:
+          if constexpr (std::is_arithmetic_v<Value>) {
+            const Value before = present ? model_.at(key) : Value{};
+            expect(dict().fetch_add(key, value) == before, "fetch_add");
+            stored = sum(before, value);
+            break;
+          }
+          [[fallthrough]];
+        default: expect(dict().insert_or_assign(key, value) != present, "insert_or_assign"); stored = value;
       }
     };
     const std::error_code code = error_of(write);
     if (code) {
-      expect(code == errc::heap_full, code.message().c_str());
-      const std::optional<Value> now = dict_.get(key);
+      expect(for_want_of_space(code), code.message());
+      const std::optional<Value> now = dict().get(key);
       expect(now.has_value() == present && (!present || *now == model_.at(key)), "a refused write changes nothing");
-      ++refused_;
+      ++counts_->refused;
     } else if (stored) {
       model_.insert_or_assign(key, *stored);
-      ++stored_;
+      ++counts_->stored;
     }
+  }
+
+  struct Thrown {};
+
+  std::optional<Value> value_in_model(const Key& key) const {
+    const auto found = model_.find(key);
+    return found != model_.end() ? std::optional<Value>(found->second) : std::nullopt;
+  }
+
+  /// As fetch_add has it: integers wrap around.
+  static Value sum(Value a, Value b) noexcept {
+    if constexpr (std::is_integral_v<Value>) {
+      return static_cast<Value>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+    } else {
+      return a + b;
+    }
+  }
+
+  /// What a write is refused with when there is no space for it.
+  bool for_want_of_space(const std::error_code& code) const {
+    return code == errc::heap_full || (run_.most_items != 0 && code == errc::too_many_items);
   }
 
   /// Keys of which some come twice, some are there and some aren't.
   void put_many() {
+    ++counts_->batches;
     std::vector<std::pair<Key, Value>> items;
     const std::size_t first = below(random_, run_.keys);
     for (std::size_t i = below(random_, 12); i > 0; --i) {
       items.emplace_back(Family::key((first + below(random_, 20)) % run_.keys), Family::value(random_));
     }
-    const std::error_code code = error_of([&] { dict_.update(items); });
+    const std::error_code code = error_of([&] { dict().update(items); });
     if (!code) {
       for (const auto& [key, value] : items) model_.insert_or_assign(key, value);
       for (const auto& [key, value] : items) {
-        const std::optional<Value> now = dict_.get(key);
+        const std::optional<Value> now = dict().get(key);
         expect(now.has_value() && *now == model_.at(key), "update");
       }
       return;
     }
-    expect(code == errc::heap_full, code.message().c_str());
+    expect(for_want_of_space(code), code.message());
     for (const auto& [key, value] : items) {
       const auto found = model_.find(key);
-      const std::optional<Value> now = dict_.get(key);
+      const std::optional<Value> now = dict().get(key);
       expect(now.has_value() == (found != model_.end()) && (!now || *now == found->second),
              "a refused update changes nothing");
     }
-    ++refused_;
+    ++counts_->refused;
   }
 
   void take(const Key& key, bool present, std::size_t how) {
@@ -262,19 +376,19 @@ class Model {
       case 0:
       case 1:
       case 2:
-        expect(dict_.erase(key) == present, "erase");
+        expect(dict().erase(key) == present, "erase");
         model_.erase(key);
         break;
       case 3:
       case 4:
       case 5: {
-        const std::optional<Value> out = dict_.extract(key);
+        const std::optional<Value> out = dict().extract(key);
         expect(out.has_value() == present && (!present || *out == model_.at(key)), "extract");
         model_.erase(key);
         break;
       }
       default: {
-        const std::optional<std::pair<Key, Value>> out = dict_.extract_any();
+        const std::optional<std::pair<Key, Value>> out = dict().extract_any();
         expect(out.has_value() == !model_.empty(), "extract_any");
         if (!out) break;
         const auto found = model_.find(out->first);
@@ -296,34 +410,44 @@ class Model {
         ++it;
       }
     }
-    expect(dict_.erase_if(doomed) == expected, "erase_if");
+    expect(dict().erase_if(doomed) == expected, "erase_if");
   }
 
   void check_all() {
     std::unordered_map<Key, Value, typename Family::Hash> seen;
-    dict_.for_each(
+    dict().for_each(
         [&](const Key& key, const Value& value) { expect(seen.emplace(key, value).second, "for_each twice"); });
     expect(seen == model_, "for_each");
     seen.clear();
     for (const auto& [key, value] : dict_) expect(seen.emplace(key, value).second, "an iterator gives a key twice");
     expect(seen == model_, "iterators");
+    const std::vector<std::pair<Key, Value>> items = dict().items();
+    const std::vector<Key> keys = dict().keys();
+    const std::vector<Value> values = dict().values();
+    expect(keys.size() == model_.size() && values.size() == model_.size() && items.size() == model_.size(),
+           "the number of keys, values and items");
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      expect(model_.contains(items[i].first) && model_.at(items[i].first) == items[i].second, "items");
+      expect(keys[i] == items[i].first && values[i] == items[i].second, "keys and values");
+    }
+    expect(run_.most_items == 0 || model_.size() <= run_.most_items, "max_items");
     for (std::size_t i = 0; i < run_.keys; ++i) {
       const Key key = Family::key(i);
       const auto found = model_.find(key);
-      const std::optional<Value> got = dict_.get(key);
+      const std::optional<Value> got = dict().get(key);
       expect(got.has_value() == (found != model_.end()) && (!got || *got == found->second), "get of every key");
     }
-    SHARED_DICT_REQUIRE_SOUND(dict_);
+    expect(dict().audit().ok(), problems_of(dict()));
   }
 
   Dict& dict_;
+  Dict other_;
   ModelRun run_;
   Random random_;
   std::unordered_map<Key, Value, typename Family::Hash> model_;
   std::vector<std::pair<View<Value>, std::vector<std::byte>>> views_;  ///< and what they showed at first
   std::size_t count_ = 0;
-  std::size_t stored_ = 0;
-  std::size_t refused_ = 0;
+  SharedArea<ModelCounts> counts_;
 };
 
 }  // namespace shared_dict::test
