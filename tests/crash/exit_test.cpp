@@ -17,20 +17,12 @@
 #include "support/child.hpp"
 #include "support/expect.hpp"
 #include "support/pattern.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/unique_name.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::test;
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SHARED_DICT_TEST_SANITIZED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SHARED_DICT_TEST_SANITIZED
-#endif
 
 // What the program does is wrong, and a sanitizer would rightly stop it before it comes to the point.
 #ifndef SHARED_DICT_TEST_SANITIZED

@@ -24,6 +24,7 @@
 #include "support/forked.hpp"
 #include "support/linearizability.hpp"
 #include "support/recorder.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
@@ -126,7 +127,7 @@ TEST_CASE("what several processes do to a few keys is linearizable, also when so
   INFO("SHARED_DICT_SEED=" << test_seed());
   const SharedArea<Logs> logs;
   Totals totals;
-  Effort effort(400);
+  Effort effort(kSanitized ? 30 : 200);
   while (effort.more()) {
     INFO("round " << effort.done());
     const Game game = random_game(random);
