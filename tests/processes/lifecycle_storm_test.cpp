@@ -190,12 +190,7 @@ class Member {
       weather_.forks.fetch_add(1);
       return;
     }
-#if defined(__linux__)
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(0);
-#else
-    static_cast<void>(parent);
-#endif
+    die_with(parent);
     ::_exit(run_forked(seed));
   }
 

@@ -56,17 +56,6 @@ class CommandLine {
   std::vector<char*> argv_;
 };
 
-// Tells the kernel to kill this process when the one that forked it ends, so that an aborted test run leaves nothing
-// behind. The kernel watches the forking thread, so this is only for children of the main thread.
-void die_with(pid_t parent) noexcept {
-#if defined(__linux__)
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(127);
-#else
-  static_cast<void>(parent);
-#endif
-}
-
 // Catch's handlers report a failed test case; in a child that is killed before its exec they would do so in its name.
 void drop_signal_handlers() noexcept {
   for (const int signal : {SIGINT, SIGILL, SIGFPE, SIGSEGV, SIGTERM, SIGABRT}) ::signal(signal, SIG_DFL);
@@ -96,6 +85,15 @@ int run_child(const std::string& role, std::vector<std::string> args) {
     std::fprintf(stderr, "child %s: %s\n", role.c_str(), error.what());
     return kChildThrew;
   }
+}
+
+void die_with(pid_t parent) noexcept {
+#if defined(__linux__)
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(127);
+#else
+  static_cast<void>(parent);
+#endif
 }
 
 void become_child(const std::string& role, const std::vector<std::string>& args) {

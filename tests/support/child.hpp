@@ -30,6 +30,10 @@ int run_child(const std::string& role, std::vector<std::string> args);
 /// This process becomes `program --child role args...`: as any exec, it closes nothing that isn't close-on-exec, and no destructor runs.
 [[noreturn]] void become_child(const std::string& role, const std::vector<std::string>& args);
 
+/// After a fork: tells the kernel to kill this process when the one that forked it ends, so that an aborted test run leaves nothing
+/// behind. The kernel watches the forking thread, so this is only for children of the main thread.
+void die_with(pid_t parent) noexcept;
+
 /// One running child. It never outlives the object, nor the thread that started it if that was the main thread.
 class Child {
  public:
