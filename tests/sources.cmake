@@ -81,4 +81,5 @@ set(SHARED_DICT_CRASH_TESTS
     exit_test.cpp
     kill_everyone_test.cpp
     kill_test.cpp
-    loan_kill_test.cpp)
+    loan_kill_test.cpp
+    soak_test.cpp)

@@ -19,6 +19,7 @@
 #include <shared_dict/detail/operations/mutation.hpp>
 #include <shared_dict/shared_dict.hpp>
 
+#include "support/all_locked.hpp"
 #include "support/catch.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
@@ -128,15 +129,10 @@ class Arena {
 
   /// With all locks, as another writer would see it. The writers named are dead or through.
   void look(const std::vector<std::size_t>& ended) {
-    const detail::Writer all(*attachment_, kHangDeadline);
-    std::vector<detail::LockedShard> shards = detail::lock_all(all);
-    const detail::Segment& segment = attachment_->segment();
-    const auto stamp_at = [&](std::uint64_t key) -> std::optional<std::uint64_t> {
-      const detail::EncodedKey<std::uint64_t> encoded(key);
-      const detail::KeyBytes bytes = detail::hash_key(segment, encoded.bytes());
-      const auto found = shards[detail::hash_shard(bytes.hash, segment.identity().shard_count)].find(bytes);
-      if (!found.found) return std::nullopt;
-      return Kind::stamp(detail::decode_value<typename Kind::Value>(found.entry.value(segment), name_.str()), key);
+    const AllLocked<std::uint64_t, typename Kind::Value> locked(*attachment_);
+    const auto stamp_at = [&](std::uint64_t key) {
+      const auto value = locked.get(key);
+      return value ? Kind::stamp(*value, key) : std::nullopt;
     };
     const auto first = stamp_at(0);
     REQUIRE(first.has_value());

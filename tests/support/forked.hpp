@@ -63,6 +63,17 @@ class Forked {
   void signal(int number) const { ::kill(pid_, number); }
   void kill() const { signal(SIGKILL); }
 
+  /// Stops it, for certain when this returns; until go_on(). False if it has ended.
+  bool stop() const {
+    signal(SIGSTOP);
+    siginfo_t state{};
+    const bool settled = eventually([&] {
+      return ::waitid(P_PID, static_cast<id_t>(pid_), &state, WSTOPPED | WEXITED | WNOWAIT | WNOHANG) == 0 && state.si_pid == pid_;
+    });
+    return settled && state.si_code == CLD_STOPPED;
+  }
+  void go_on() const { signal(SIGCONT); }
+
   /// How the child ended. One that is still there after the deadline is killed and counts as failed.
   Ending wait(std::chrono::milliseconds deadline = kHangDeadline) {
     Ending ending;
