@@ -71,6 +71,7 @@ set(SHARED_DICT_PROCESSES_TESTS
     namespaces_test.cpp
     open_or_create_test.cpp
     queue_test.cpp
+    stopped_rounds_test.cpp
     stopped_writer_test.cpp
     torn_read_test.cpp
     view_rounds_test.cpp
@@ -81,5 +82,6 @@ set(SHARED_DICT_CRASH_TESTS
     exit_test.cpp
     kill_everyone_test.cpp
     kill_test.cpp
+    large_recovery_test.cpp
     loan_kill_test.cpp
     soak_test.cpp)

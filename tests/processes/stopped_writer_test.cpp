@@ -3,9 +3,7 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdint>
 #include <functional>
-#include <random>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -17,8 +15,6 @@
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/expect.hpp"
-#include "support/pattern.hpp"
-#include "support/seed.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
 
@@ -46,17 +42,6 @@ const RegisterChild kHolder("stopped writer: holder", [](std::vector<std::string
   });
   flags->done = 1;
   return modified ? 0 : 1;
-});
-
-/// Writes for ever: it is stopped, continued and in the end killed. args: name
-const RegisterChild kBusy("stopped writer: busy", [](std::vector<std::string> args) -> int {
-  Words d = Words::attach(args.at(0));
-  std::string value;
-  for (std::uint64_t turn = 1;; ++turn) {
-    const std::uint64_t key = turn % 20;
-    make_pattern(key, turn, 50 + turn % 1000, value);
-    d.insert_or_assign("pattern " + std::to_string(key), value);
-  }
 });
 
 }  // namespace
@@ -167,43 +152,5 @@ TEST_CASE("a writer that waits for one that is then killed goes on with the old 
   REQUIRE(holder.wait() == -SIGKILL);
   REQUIRE(d.at("key") == "old and mine");
   REQUIRE(d.stats().recoveries >= 1);
-  SHARED_DICT_REQUIRE_SOUND(d);
-}
-
-TEST_CASE("a writer stopped at any moment, two hundred times, stops no reader and loses no lock") {
-  const UniqueName name;
-  Words d = Words::create(name.str(), {.heap_size = std::size_t{4} << 20, .lock_timeout = 20ms});
-  Child busy = Child::start("stopped writer: busy", {name.str()});
-  REQUIRE(eventually([&] { return d.size() == 20; }));
-  std::mt19937_64 random(test_seed());
-  INFO("SHARED_DICT_SEED=" << test_seed());
-  int timeouts = 0;
-  std::vector<std::uint64_t> last(20, 0);
-  for (int stop = 0; stop < 200; ++stop) {
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 2000));
-    busy.kill(SIGSTOP);
-    for (std::uint64_t key = 0; key < 20; ++key) {
-      const auto value = d.get("pattern " + std::to_string(key));
-      REQUIRE(value.has_value());
-      const auto version = version_in(*value, key);
-      REQUIRE(version.has_value());
-      REQUIRE(*version >= last[key]);
-      last[key] = *version;
-    }
-    const std::uint64_t key = random() % 20;
-    const std::error_code code = error_of([&] { d.insert_or_assign("mine " + std::to_string(key), "value"); });
-    REQUIRE((!code || code == errc::lock_timeout));
-    if (code) ++timeouts;
-    busy.kill(SIGCONT);
-  }
-  WARN("stopped 200 times, " << timeouts << " of them with the lock that was asked for");
-  busy.kill();
-  REQUIRE(busy.wait() == -SIGKILL);
-  for (std::uint64_t key = 0; key < 20; ++key) {
-    const auto value = d.get("pattern " + std::to_string(key));
-    REQUIRE(value.has_value());
-    REQUIRE(version_in(*value, key).value_or(0) >= last[key]);
-  }
-  REQUIRE(d.insert("after", "value"));
   SHARED_DICT_REQUIRE_SOUND(d);
 }

@@ -60,7 +60,10 @@ class Forked {
   }
 
   pid_t pid() const noexcept { return pid_; }
-  void signal(int number) const { ::kill(pid_, number); }
+  /// Not after wait(), when the number may be another's.
+  void signal(int number) const {
+    if (pid_ > 0) ::kill(pid_, number);
+  }
   void kill() const { signal(SIGKILL); }
 
   /// Stops it, for certain when this returns; until go_on(). False if it has ended.
