@@ -36,9 +36,10 @@ build=${BUILD_DIR:-build/benchmarks}
 echo "building the benchmarks"
 quietly cmake --preset release -B "$build" -D SHARED_DICT_BUILD_BENCHMARKS=ON -D SHARED_DICT_BUILD_TESTS=OFF \
   -D SHARED_DICT_BUILD_EXAMPLES=OFF
-quietly cmake --build "$build" --target core_bench growth_bench zero_copy_bench
+quietly cmake --build "$build" --target core_bench growth_bench recovery_bench zero_copy_bench
 "$build/benchmarks/core_bench" "${quick[@]}" "${json[@]}"
 echo
 "$build/benchmarks/growth_bench" "${quick[@]}"
 "$build/benchmarks/zero_copy_bench" "${quick[@]}"
+"$build/benchmarks/recovery_bench" "${quick[@]}"
 check_place
