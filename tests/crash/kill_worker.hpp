@@ -41,9 +41,13 @@ struct TextKey {
   static TextKey shared(std::size_t i) { return {"shared " + std::to_string(i), 200'000 + i}; }
 };
 
-inline std::uint32_t own_counter(std::size_t worker, std::size_t i) { return static_cast<std::uint32_t>(worker * 100 + i); }
+inline std::uint32_t own_counter(std::size_t worker, std::size_t i) {
+  return static_cast<std::uint32_t>(worker * 100 + i);
+}
 inline std::uint32_t shared_counter(std::size_t i) { return static_cast<std::uint32_t>(10'000 + i); }
-inline std::uint64_t set_key(std::size_t worker, std::size_t set, std::size_t i) { return (worker * 1000 + set) * 1000 + i; }
+inline std::uint64_t set_key(std::size_t worker, std::size_t set, std::size_t i) {
+  return (worker * 1000 + set) * 1000 + i;
+}
 
 /// Mostly small, some of several pages, some with pages of their own.
 inline std::size_t size_of(std::uint64_t version) {
@@ -153,7 +157,19 @@ class Worker {
   }
 
   void write_text() {
-    enum Way { insert, assign, insert_or_assign, modify, modify_or_insert, erase, extract, exchange, loan, dropped_loan, ways };
+    enum Way {
+      insert,
+      assign,
+      insert_or_assign,
+      modify,
+      modify_or_insert,
+      erase,
+      extract,
+      exchange,
+      loan,
+      dropped_loan,
+      ways
+    };
     const std::size_t index = below(kOwnValues);
     const TextKey key = TextKey::own(self_, index);
     Tick& state = journal_.value[index];
@@ -270,12 +286,16 @@ class Worker {
         break;
       }
       case 3:
-        if (below(16) == 0) texts_.for_each([](const std::string& key, const std::string& value) {
-          require(value.size() >= kSmallestPattern || key.starts_with("probe"), "half a value of '" + key + "'");
-        });
+        if (below(16) == 0) read_everything();
         break;
       default: stored_version(texts_, TextKey::own(below(kWorkers), below(kOwnValues)));
     }
+  }
+
+  void read_everything() {
+    texts_.for_each([](const std::string& key, const std::string& value) {
+      require(value.size() >= kSmallestPattern || key.starts_with("probe"), "half a value of '" + key + "'");
+    });
   }
 
   template <class MakeKey>
@@ -301,7 +321,8 @@ class Worker {
     const std::uint64_t cleared = all_.last_clear_begun.load();
     if (const auto stored = stored_set(sets_, all_, self_, index)) {
       if (*stored == 0) {
-        require(set.version.load() == 0 || all_.may_be_cleared(set.begun_at.load()), "a set is lost that nobody cleared");
+        require(set.version.load() == 0 || all_.may_be_cleared(set.begun_at.load()),
+                "a set is lost that nobody cleared");
       } else {
         require(*stored == set.version.load(), "a set isn't as it was left");
         require(cleared <= set.done_at.load(), "a set is there that was cleared");

@@ -40,7 +40,9 @@ struct Progress {
 };
 
 /// Every key has a value that is its own multiple: what it was times some number of writes.
-bool plausible(std::uint64_t key, const std::optional<std::uint64_t>& value) { return value && *value % (key + 1) == 0 && *value != 0; }
+bool plausible(std::uint64_t key, const std::optional<std::uint64_t>& value) {
+  return value && *value % (key + 1) == 0 && *value != 0;
+}
 
 }  // namespace
 
@@ -70,7 +72,8 @@ TEST_CASE("readers find every key while a shard of a million items is repaired",
     return 0;
   };
   std::array<std::unique_ptr<Forked>, kReaders> readers;
-  for (std::size_t r = 0; r < kReaders; ++r) readers[r] = std::make_unique<Forked>([&, r](auto say) { return read(r, say); });
+  for (std::size_t r = 0; r < kReaders; ++r)
+    readers[r] = std::make_unique<Forked>([&, r](auto say) { return read(r, say); });
   const auto readers_go_on = [&](std::uint64_t reads) {
     for (const auto& count : progress->reads) {
       const std::uint64_t target = count.load() + reads;

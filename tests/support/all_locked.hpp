@@ -14,7 +14,8 @@ namespace shared_dict::test {
 template <class K, class V>
 class AllLocked {
  public:
-  explicit AllLocked(detail::Attachment& attachment) : writer_(attachment, kHangDeadline), shards_(detail::lock_all(writer_)) {}
+  explicit AllLocked(detail::Attachment& attachment)
+      : writer_(attachment, kHangDeadline), shards_(detail::lock_all(writer_)) {}
 
   std::optional<V> get(const K& key) const {
     const detail::Segment& segment = writer_.attachment.segment();

@@ -71,7 +71,8 @@ class Forked {
     signal(SIGSTOP);
     siginfo_t state{};
     const bool settled = eventually([&] {
-      return ::waitid(P_PID, static_cast<id_t>(pid_), &state, WSTOPPED | WEXITED | WNOWAIT | WNOHANG) == 0 && state.si_pid == pid_;
+      return ::waitid(P_PID, static_cast<id_t>(pid_), &state, WSTOPPED | WEXITED | WNOWAIT | WNOHANG) == 0 &&
+             state.si_pid == pid_;
     });
     return settled && state.si_code == CLD_STOPPED;
   }

@@ -86,7 +86,8 @@ class LockWords {
     for (std::uint32_t i = 0; i < segment().identity().max_processes; ++i) {
       const detail::ProcessRecord& record = segment().record(i);
       const detail::RecordState state(record.state.load());
-      if (state.used() && record.pid.load() == static_cast<std::uint32_t>(pid)) f(detail::LockWord(i, state.generation()));
+      if (state.used() && record.pid.load() == static_cast<std::uint32_t>(pid))
+        f(detail::LockWord(i, state.generation()));
     }
   }
 
