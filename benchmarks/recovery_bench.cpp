@@ -163,14 +163,16 @@ bool measure(const Settings& settings) {
   }
   board->stop = 1;
   if (board->wrong.load() != 0) throw std::runtime_error("a reader missed a key, or read a wrong value");
-  if (d.stats().recoveries < static_cast<std::uint64_t>(settings.kills)) throw std::runtime_error("a death was not recovered from");
+  if (d.stats().recoveries < static_cast<std::uint64_t>(settings.kills))
+    throw std::runtime_error("a death was not recovered from");
   if (const auto report = d.audit(); !report.ok()) throw std::runtime_error(report.problems.front());
 
   const double worst = *std::max_element(first_write.ns.begin(), first_write.ns.end()) / 1e6;
   const double fewest = *std::min_element(reads.ns.begin(), reads.ns.end());
-  std::cout << std::left << std::setw(18) << Kind::name << std::right << std::fixed << std::setprecision(1) << std::setw(12)
-            << first_write.median() / 1e6 << std::setw(10) << worst << std::setw(15) << next_write.median() / 1e3 << std::setw(15)
-            << std::setprecision(0) << reads.median() << std::setw(12) << fewest << (worst < kBarMs ? "" : "  above the bar") << std::endl;
+  std::cout << std::left << std::setw(18) << Kind::name << std::right << std::fixed << std::setprecision(1)
+            << std::setw(12) << first_write.median() / 1e6 << std::setw(10) << worst << std::setw(15)
+            << next_write.median() / 1e3 << std::setw(15) << std::setprecision(0) << reads.median() << std::setw(12)
+            << fewest << (worst < kBarMs ? "" : "  above the bar") << std::endl;
   return worst < kBarMs;
 }
 
@@ -190,8 +192,9 @@ int main(int argc, char** argv) {
         return option == "--help" ? 0 : 2;
       }
     }
-    std::cout << "\n" << settings.items << " items, " << settings.kills << " times a process is killed with a shard's lock; the bar is "
-              << kBarMs << " ms\n"
+    std::cout << "\n"
+              << settings.items << " items, " << settings.kills
+              << " times a process is killed with a shard's lock; the bar is " << kBarMs << " ms\n"
               << "                  first write in ms           next one in us    reads meanwhile\n"
               << "                      median     worst         median         median      fewest\n";
     const bool longs = measure<Longs>(settings);

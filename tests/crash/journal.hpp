@@ -15,8 +15,8 @@ inline constexpr std::size_t kOwnCounters = 12;     // numbers that one worker w
 inline constexpr std::size_t kSharedCounters = 6;   // numbers that all add to
 inline constexpr std::size_t kGroupKeys = 12;       // keys that are only written all together, by one worker
 inline constexpr std::size_t kSharedGroupKeys = 8;  // and by all workers
-inline constexpr std::size_t kSets = 24;  // of keys that are inserted together, and that anybody may clear away
-inline constexpr std::size_t kSetKeys = 24;
+inline constexpr std::size_t kSets = 5;  // of keys that are inserted together, and that anybody may clear away
+inline constexpr std::size_t kSetKeys = 300;
 
 using Tick = std::atomic<std::uint64_t>;
 

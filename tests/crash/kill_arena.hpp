@@ -27,6 +27,7 @@ enum class Moment {
   any,        ///< wherever it is
   seen,       ///< as soon as a lock word names it; it may let go before the signal comes
   stopped,    ///< stopped so, again and again until a lock word still names it
+  storing,    ///< stopped so, until a batch of its is stored in part
   inside,     ///< in a callback, with a lock
   beginning,  ///< while it attaches
 };
@@ -35,6 +36,7 @@ struct KillCounts {
   std::uint64_t kills = 0;
   std::uint64_t with_lock = 0;  ///< a lock word named the dead
   std::uint64_t inside = 0;     ///< of them, those in a callback
+  std::uint64_t storing = 0;    ///< and those with a batch that has happened and isn't through
   std::chrono::microseconds slowest_recovery{0};
 };
 
@@ -144,22 +146,29 @@ class KillArena {
 
   /// Leads it to the moment, or near it.
   void bring_to(std::size_t victim, Moment moment) {
-    // How long it takes to see it with a lock depends on how often it gets a processor.
-    const auto patience = moment == Moment::stopped ? kHangDeadline : std::chrono::milliseconds(5);
+    const Forked& worker = *workers_[victim];
+    // How long it takes to see it with a lock depends on how often it gets a processor; with a batch in part, on luck.
+    const std::chrono::milliseconds patience = moment == Moment::seen      ? std::chrono::milliseconds(5)
+                                               : moment == Moment::storing ? std::chrono::milliseconds(50)
+                                                                           : kHangDeadline;
     const auto end = std::chrono::steady_clock::now() + patience;
-    const auto in_time = [&] { return std::chrono::steady_clock::now() < end; };
-    const auto wait_for_lock = [&] {
-      while (!books_.holds_lock(pid_of(victim)) && in_time()) {
-      }
+    const auto ready = [&] {
+      if (moment == Moment::storing ? books_.is_storing(worker.pid()) : books_.holds_lock(worker.pid())) return true;
+      return std::chrono::steady_clock::now() >= end;
     };
     switch (moment) {
-      case Moment::seen: wait_for_lock(); break;
+      case Moment::seen:
+        while (!ready()) {
+        }
+        break;
       case Moment::stopped:
+      case Moment::storing:
         do {
-          workers_[victim]->go_on();
-          wait_for_lock();
-          REQUIRE(workers_[victim]->stop());
-        } while (!books_.holds_lock(pid_of(victim)) && in_time());
+          worker.go_on();
+          while (!ready()) {
+          }
+          REQUIRE(worker.stop());
+        } while (!ready());
         break;
       case Moment::inside:
         books_.journals->of[victim].asked_to_hold = 1;
@@ -200,6 +209,7 @@ class KillArena {
     // Survivors may have recovered already what it held; so these are the fewest that there can have been.
     counts_.with_lock += inside || texts.any() || numbers.any() || sets.any() ? 1U : 0U;
     counts_.inside += inside ? 1U : 0U;
+    counts_.storing += texts.storing || numbers.storing || sets.storing ? 1U : 0U;
     journal.go = 0;
     journal.asked_to_hold = 0;
     journal.holding = 0;

@@ -89,18 +89,17 @@ class Books {
     f(sets);
   }
   template <class F>
-  void for_each_stage(F f) const {
-    f(texts);
-    f(numbers);
-    f(sets);
+  bool any_stage(F f) const {
+    return f(texts) || f(numbers) || f(sets);
   }
   void attach_afresh() {
     for_each_stage([](auto& stage) { stage.attach_afresh(); });
   }
   bool holds_lock(pid_t pid) const {
-    bool any = false;
-    for_each_stage([&](const auto& stage) { any = any || stage.locks->held_by(pid).any(); });
-    return any;
+    return any_stage([&](const auto& stage) { return stage.locks->held_by(pid).any(); });
+  }
+  bool is_storing(pid_t pid) const {
+    return sets.locks->any_storing() && sets.locks->held_by(pid).storing;  // the largest ones
   }
 
   /// All that the worker had been told is there, and of its last operation all or nothing. It is dead, or paused. If it died inside a

@@ -19,7 +19,8 @@ TEST_CASE("kills in the middle of everything lose nothing that was acknowledged 
     INFO("after " << arena.counts().kills << " kills");
     const std::uint64_t dice = arena.random() % 20;
     const Moment moment = dice < 5    ? Moment::inside
-                          : dice < 10 ? Moment::stopped
+                          : dice < 9  ? Moment::stopped
+                          : dice < 10 ? Moment::storing
                           : dice < 14 ? Moment::seen
                           : dice < 19 ? Moment::any
                                       : Moment::beginning;
@@ -35,6 +36,7 @@ TEST_CASE("kills in the middle of everything lose nothing that was acknowledged 
   report("live kills", {{"kills", counts.kills},
                         {"while a lock was held", counts.with_lock},
                         {"of them inside a callback", counts.inside},
+                        {"with a batch stored in part", counts.storing},
                         {"operations", arena.operations()},
                         {"recoveries", arena.recoveries()},
                         {"slowest recovery us", static_cast<std::uint64_t>(counts.slowest_recovery.count())},

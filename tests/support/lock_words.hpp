@@ -24,7 +24,8 @@ class LockWords {
 
   struct Held {
     std::vector<std::uint32_t> shards;
-    bool others = false;  ///< the pool's, or the one for the limits
+    bool others = false;   ///< the pool's, or the one for the limits
+    bool storing = false;  ///< the items of a batch, which has happened but isn't through
 
     bool any() const noexcept { return !shards.empty() || others; }
   };
@@ -34,7 +35,10 @@ class LockWords {
     Held held;
     for_each_word_of(pid, [&](detail::LockWord owner) {
       for (std::uint32_t i = 0; i < shards(); ++i) {
-        if (names(segment().shard(i).lock, owner)) held.shards.push_back(i);
+        const detail::Shard& shard = segment().shard(i);
+        if (!names(shard.lock, owner)) continue;
+        held.shards.push_back(i);
+        held.storing = held.storing || shard.intent.load() != 0;
       }
       const detail::Header& header = segment().header();
       held.others = held.others || names(header.pool.lock, owner) || names(header.limit_lock, owner);
@@ -42,7 +46,15 @@ class LockWords {
     return held;
   }
 
-  /// The word of the lock that guards this key's shard.
+  /// A batch has happened that isn't through, of whichever process.
+  bool any_storing() const noexcept {
+    for (std::uint32_t i = 0; i < shards(); ++i) {
+      if (segment().shard(i).intent.load() != 0) return true;
+    }
+    return false;
+  }
+
+  /// Which lock guards a key.
   template <class K>
   std::uint32_t shard_of(const K& key) const {
     const detail::EncodedKey<K> encoded(key);
