@@ -5,6 +5,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/bytes/hash.hpp
     include/shared_dict/detail/bytes/layout.hpp
     include/shared_dict/detail/bytes/racing_bytes.hpp
+    include/shared_dict/detail/bytes/stored.hpp
     include/shared_dict/detail/bytes/words.hpp
     include/shared_dict/detail/mechanisms/active_callback.hpp
     include/shared_dict/detail/mechanisms/attachment.hpp
@@ -45,6 +46,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/platform/compiler.hpp
     include/shared_dict/detail/platform/file.hpp
     include/shared_dict/detail/platform/futex.hpp
+    include/shared_dict/detail/platform/kill_point.hpp
     include/shared_dict/detail/platform/process.hpp
     include/shared_dict/error.hpp
     include/shared_dict/loan.hpp

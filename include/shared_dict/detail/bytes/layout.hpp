@@ -11,17 +11,12 @@
 // All else (free lists, counts) is derived and rebuilt from it.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
+#include <shared_dict/detail/bytes/stored.hpp>
+
 namespace shared_dict::detail {
-
-using Word32 = std::atomic<std::uint32_t>;
-using Word64 = std::atomic<std::uint64_t>;
-
-static_assert(Word32::is_always_lock_free && sizeof(Word32) == 4, "words are shared between processes, so never behind a lock");
-static_assert(Word64::is_always_lock_free && sizeof(Word64) == 8, "words are shared between processes, so never behind a lock");
 
 inline constexpr std::uint64_t kMagic = 0x31746369'44726853;  // "ShrDict1" in little-endian byte order
 inline constexpr std::uint32_t kByteOrder = 0x01020304;
@@ -71,10 +66,10 @@ struct Pool {
   Word32 sleepers;                 // a hint: whoever releases the lock wakes one
   Word32 dirty;                    // 1: its owner died; the derived fields must be rebuilt
   Word32 frontier;                 // true: pages below it have an owner word in their run's head
-  std::uint64_t free_pages;        // derived: in the bins
+  Plain64 free_pages;              // derived: in the bins
   Word64 block_pages;              // derived: in spans and large runs; also read without the lock, as a hint
-  std::uint64_t bin_bits;          // derived: which bins hold a run
-  std::uint32_t bins[kRunBins];    // derived: first free run of each length class, page + 1
+  Plain64 bin_bits;                // derived: which bins hold a run
+  Plain32 bins[kRunBins];          // derived: first free run of each length class, page + 1
 };
 
 struct Header {
@@ -166,11 +161,11 @@ struct Shard {
   Word64 tombstones;
   Word64 stored_bytes;             // of keys and values
   Word64 insertions;               // keys that were added, ever: tells a scan whether one may have moved
-  std::uint64_t scan_hint;         // bucket where extract_any goes on
-  std::uint64_t retired_count;     // on the list
-  std::uint64_t sweep_at;          // so many are worth looking through
+  Plain64 scan_hint;               // bucket where extract_any goes on
+  Plain64 retired_count;           // on the list
+  Plain64 sweep_at;                // so many are worth looking through
 
-  std::uint32_t partial[kMaxClasses];  // derived: first span with a free block of each size class, page + 1
+  Plain32 partial[kMaxClasses];    // derived: first span with a free block of each size class, page + 1
 };
 
 // Stores that are one change together: what a batch is, and what is left to do of it if its process dies. An ordinary block of a
@@ -195,11 +190,11 @@ struct Bucket {
 struct Page {
   Word64 word;                     // PageWord at the head of a run; stored under the pool's lock
   Word32 head;                     // derived, relaxed, of a run's last page and of all pages of a span: the run's first page
-  std::uint32_t first_free;        // span: first free block of the list, index + 1
-  std::uint32_t live;              // span: blocks in use
-  std::uint32_t carved;            // span: blocks that were ever handed out; those behind are free without a link
-  std::uint32_t previous;          // list of partial spans or of free runs, page + 1
-  std::uint32_t next;
+  Plain32 first_free;              // span: first free block of the list, index + 1
+  Plain32 live;                    // span: blocks in use
+  Plain32 carved;                  // span: blocks that were ever handed out; those behind are free without a link
+  Plain32 previous;                // list of partial spans or of free runs, page + 1
+  Plain32 next;
 };
 
 static_assert(sizeof(Identity) == 2184, "fixed-width fields without padding: 32- and 64-bit processes share the segment");

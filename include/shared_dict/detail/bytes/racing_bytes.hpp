@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include <shared_dict/detail/platform/compiler.hpp>
+#include <shared_dict/detail/platform/kill_point.hpp>
 
 namespace shared_dict::detail {
 
@@ -31,6 +32,7 @@ SHARED_DICT_HOT std::uint64_t load_word(const std::byte* shared) noexcept {
 SHARED_DICT_HOT void store_word(std::byte* shared, std::uint64_t word) noexcept {
   // relaxed: a release fence stands before the first such store, a release store of a slot word behind the last.
   std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(shared)).store(word, std::memory_order_relaxed);
+  kill_point();
 }
 
 template <class T>

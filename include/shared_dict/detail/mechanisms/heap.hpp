@@ -241,7 +241,7 @@ class Heap {
   // ---- for the repair: empties the lists, then takes each span in with the blocks that are in use.
 
   void forget_all() noexcept {
-    for (std::uint32_t& link : shard_.partial) link = 0;
+    for (Plain32& link : shard_.partial) link = 0;
     for (std::uint32_t place = 0; place < kSpares; ++place) set_spare(place, 0);
     set_retired(0);
     shard_.retired_count = 0;

@@ -248,7 +248,7 @@ class PagePool {
     pool_.free_pages = 0;
     pool_.block_pages.store(0, std::memory_order_relaxed);  // relaxed: a hint for others
     pool_.bin_bits = 0;
-    for (std::uint32_t& bin : pool_.bins) bin = 0;
+    for (Plain32& bin : pool_.bins) bin = 0;
     std::uint32_t free_begin = 0;
     std::uint32_t free_length = 0;
     const auto flush = [&] {

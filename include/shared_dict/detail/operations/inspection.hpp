@@ -72,7 +72,7 @@ inline GcStats collect_gc_stats(const Writer& writer) {
           shard.damaged("a list of spans leads outside the segment");
         }
         const Page& span = segment.page(link - 1);
-        add(shape.span_blocks - std::min(span.live, shape.span_blocks), shape.block_bytes);
+        add(shape.span_blocks - std::min<std::uint32_t>(span.live, shape.span_blocks), shape.block_bytes);
         link = span.next;
       }
     }

@@ -383,7 +383,9 @@ class Lifecycle {
       header.byte_order = kByteOrder;
       header.layout_version = kLayoutVersion;
       header.identity = identity;
+      kill_point();
       header.checksum = checksum_of(identity);
+      kill_point();
       join(attachment);
       // [M1] release, pairs with [M2]: complete before it counts.
       header.magic.store(kMagic, std::memory_order_release);

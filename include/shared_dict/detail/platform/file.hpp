@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <shared_dict/detail/platform/kill_point.hpp>
+
 namespace shared_dict::detail {
 
 // Which file a name leads to. Names come and go; two equal ids are the same file.
@@ -116,7 +118,9 @@ inline FileDescriptor open_existing(const std::filesystem::path& path, std::erro
 // The mode is set past the umask: it is what the user asked for.
 inline FileDescriptor create_new(const std::filesystem::path& path, unsigned mode, std::error_code& error) noexcept {
   FileDescriptor file = open_file(path, O_RDWR | O_CREAT | O_EXCL, mode, error);
+  kill_point();
   if (file && ::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) error = last_error();
+  kill_point();
   return file;
 }
 
@@ -127,22 +131,30 @@ inline std::error_code check_access(const std::filesystem::path& path) noexcept 
 
 inline std::error_code make_directory(const std::filesystem::path& path, unsigned mode) noexcept {
   if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) != 0) return last_error();
+  kill_point();
   if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
   const std::error_code error = last_error();
   // Somebody has removed it again.
   return error == std::errc::no_such_file_or_directory ? std::make_error_code(std::errc::resource_unavailable_try_again) : error;
 }
 
+// What a change of a directory has come to.
+inline std::error_code changed(bool done) noexcept {
+  if (!done) return last_error();
+  kill_point();
+  return {};
+}
+
 inline std::error_code remove_file(const std::filesystem::path& path) noexcept {
-  return ::unlink(path.c_str()) == 0 || errno == ENOENT ? std::error_code{} : last_error();
+  return changed(::unlink(path.c_str()) == 0 || errno == ENOENT);
 }
 
 inline std::error_code remove_directory(const std::filesystem::path& path) noexcept {
-  return ::rmdir(path.c_str()) == 0 || errno == ENOENT ? std::error_code{} : last_error();
+  return changed(::rmdir(path.c_str()) == 0 || errno == ENOENT);
 }
 
 inline std::error_code rename_directory(const std::filesystem::path& from, const std::filesystem::path& to) noexcept {
-  return ::rename(from.c_str(), to.c_str()) == 0 ? std::error_code{} : last_error();
+  return changed(::rename(from.c_str(), to.c_str()) == 0);
 }
 
 // Sets the length without occupying memory.
@@ -150,6 +162,7 @@ inline std::error_code set_size(const FileDescriptor& file, std::uint64_t size) 
   while (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
     if (errno != EINTR) return last_error();
   }
+  kill_point();
   return {};
 }
 
@@ -158,7 +171,10 @@ inline std::error_code commit_range(const FileDescriptor& file, std::uint64_t of
 #if defined(__linux__)
   for (;;) {
     const int code = ::posix_fallocate(file.get(), static_cast<off_t>(offset), static_cast<off_t>(size));
-    if (code == 0) return {};
+    if (code == 0) {
+      kill_point();
+      return {};
+    }
     if (code != EINTR) return {code, std::system_category()};
   }
 #else
