@@ -15,8 +15,8 @@ set(SHARED_DICT_UNIT_TESTS
     entry_test.cpp
     errors_test.cpp
     foreign_files_test.cpp
-    guard_test.cpp
     get_many_test.cpp
+    guard_test.cpp
     handle_test.cpp
     heap_test.cpp
     inspection_test.cpp
@@ -78,6 +78,7 @@ set(SHARED_DICT_PROCESSES_TESTS
     waiting_test.cpp)
 set(SHARED_DICT_CRASH_TESTS
     batch_kill_test.cpp
+    changes.cpp
     every_step_test.cpp
     exit_test.cpp
     kill_everyone_test.cpp
@@ -85,3 +86,5 @@ set(SHARED_DICT_CRASH_TESTS
     large_recovery_test.cpp
     loan_kill_test.cpp
     soak_test.cpp)
+set(SHARED_DICT_KILL_POINTS_TESTS
+    changes_test.cpp)

@@ -1,0 +1,63 @@
+// What the deaths in one change have left, looked at one after the other.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <iostream>
+#include <vector>
+
+#include "crash/change.hpp"
+#include "support/catch.hpp"
+#include "support/stepped.hpp"
+
+namespace shared_dict::test {
+
+/// Which of `count` images are recovered. The thousands of words of a large value, which nobody sees yet, are all alike.
+inline std::vector<std::size_t> choose(std::size_t count, bool all) {
+  std::vector<std::size_t> chosen;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (all || i < 250 || i + 250 >= count || i % 50 == 0) chosen.push_back(i);
+  }
+  return chosen;
+}
+
+/// The segment after each instruction of `operation` that changes it, and before the first. Its process is killed then.
+template <class V>
+std::vector<Image::Copy> images_of(Subject<V>& subject, const std::function<void()>& operation) {
+  std::vector<Image::Copy> images;
+  Stepped child(operation);
+  images.push_back(subject.image().copy());
+  while (child.step()) {
+    if (subject.image().differs(images.back())) images.push_back(subject.image().copy());
+  }
+  child.kill();
+  return images;
+}
+
+/// In the order of the deaths: what a later one leaves has got at least as far.
+template <class V>
+class Deaths {
+ public:
+  explicit Deaths(Subject<V>& subject) : subject_(subject) {}
+
+  /// What was restored. How far it has got.
+  std::size_t check() {
+    // Now and then it is a writer that finds out.
+    const std::size_t got = subject_.check(count_ % 16 == 5 ? Recoverer::waiter : Recoverer::newcomer);
+    REQUIRE(got >= got_);
+    got_ = got;
+    ++count_;
+    return got;
+  }
+  /// As check(), when the operation was through.
+  void check_end() { REQUIRE(check() == subject_.whole()); }
+
+  std::size_t count() const noexcept { return count_; }
+
+ private:
+  Subject<V>& subject_;
+  std::size_t count_ = 0;
+  std::size_t got_ = 0;
+};
+
+}  // namespace shared_dict::test
