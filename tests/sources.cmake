@@ -79,11 +79,13 @@ set(SHARED_DICT_PROCESSES_TESTS
 set(SHARED_DICT_CRASH_TESTS
     batch_kill_test.cpp
     changes.cpp
+    every_step_lifecycle_test.cpp
     every_step_test.cpp
     exit_test.cpp
     kill_everyone_test.cpp
     kill_test.cpp
     large_recovery_test.cpp
+    lives.cpp
     loan_kill_test.cpp
     soak_test.cpp)
 set(SHARED_DICT_KILL_POINTS_TESTS
