@@ -87,6 +87,9 @@ set(SHARED_DICT_CRASH_TESTS
     large_recovery_test.cpp
     lives.cpp
     loan_kill_test.cpp
+    second_death_test.cpp
     soak_test.cpp)
 set(SHARED_DICT_KILL_POINTS_TESTS
-    changes_test.cpp)
+    changes_test.cpp
+    lives_test.cpp
+    second_death_test.cpp)
