@@ -228,6 +228,11 @@ SHARED_DICT_COLD inline void reset_shard(const Writer& writer, Heap& heap, Shard
   shard.dirty.store(1, std::memory_order_relaxed);  // relaxed: read under the lock
   step_epoch(shard);
   store_table(shard, TableWord());
+  // Before they count again: the repair may have to be left to the next owner.
+  // relaxed, all: [C2] publishes them.
+  shard.items.store(0, std::memory_order_relaxed);
+  shard.tombstones.store(0, std::memory_order_relaxed);
+  shard.stored_bytes.store(0, std::memory_order_relaxed);
   // [C2] release, pairs with [C4]: who sees the generation sees that there is no table.
   shard.generation.store(generation, std::memory_order_release);
   repair_shard(writer, heap, shard, index);
