@@ -101,30 +101,14 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return leads_here(removed) ? removed : place_;
   }
 
-  // Takes a dictionary's files away; the segment first, which is the moment it is gone. With the guard held, which goes too.
-  static void destroy_files(const Place& place) noexcept {
-    destroy_contents(place);
-    try {
-      remove_file(place.guard());
-      remove_directory(place.directory());  // stays if somebody put something else there
-    } catch (...) {  // no memory for a path: what is left is taken for an unfinished dictionary
-    }
-  }
-
-  // All but the guard.
-  static void destroy_contents(const Place& place) noexcept {
-    try {
-      remove_file(place.segment());
-      std::error_code error;
-      for (const auto& entry : std::filesystem::directory_iterator(place.directory(), error)) {
-        if (Place::is_process_lock(entry.path().filename().string())) remove_file(entry.path());
-      }
-    } catch (...) {  // as above
-    }
-  }
-
-  // Whether the process behind this record is dead. With the guard's mutex held.
+  // Whether it is certain that the process behind this record is dead. With the guard's mutex held.
   bool is_dead(std::uint32_t index) const {
+    std::error_code ignored;
+    return is_dead(index, ignored);
+  }
+  // `error` if it can't be told.
+  bool is_dead(std::uint32_t index, std::error_code& error) const {
+    error.clear();
     const ProcessRecord& record = segment_.record(index);
     const ProcessIdentity who = identity_of(record);
     // relaxed: whoever probes compares the record's state before and after.
@@ -133,12 +117,13 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     // attachment, or to the program that this process was before exec: that one's descriptor is closed.
     if (who == self_) return (self().free() || index != self().record()) && find_descriptor(expected) < 0;
     const auto path = place().process_lock(segment_.identity().instance, index);
-    const auto status = status_of(path);
+    const auto status = status_of(path, error);
+    if (error) return false;
     if (!status || status->id != expected) return certainly_gone(who, self_);  // somebody has deleted it by hand
-    auto lock = LockFile::open(path, expected);
+    auto lock = LockFile::open(path, expected, error);
     if (!lock) return false;
     // Shared, so that two who probe don't take each other for the owner.
-    return lock->try_lock_shared();
+    return lock->try_lock_shared(error);
   }
 
   // Asked by a writer that has waited for a while for `owner`. True if its locks were released.
@@ -201,11 +186,17 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     }
   }
 
-  // Whether any process is attached and alive, that of record `except` left out. With the guard held, or at least its mutex.
+  // Whether any process is attached and alive, that of record `except` left out. With the guard held, or at least its mutex. Throws if
+  // it can't be told.
   bool anyone_alive(std::uint32_t except = UINT32_MAX) const {
+    std::error_code unknown;
     for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) {
-      if (state_of(i).used() && i != except && !is_dead(i)) return true;
+      std::error_code error;
+      if (!state_of(i).used() || i == except || is_dead(i, error)) continue;
+      if (!error) return true;
+      unknown = error;
     }
+    if (unknown) fail(unknown, name_, "can't tell whether a process that was attached is still alive: try again, with more descriptors or memory");
     return false;
   }
 
@@ -265,16 +256,19 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     if (state.used()) return false;
     const auto path = place().process_lock(segment_.identity().instance, index);
     std::error_code error;
-    auto status = status_of(path);
-    if (!status) {
-      create_new(path, segment_.identity().permissions, error);
-      if (error) {
-        fail(error, name_, "can't create " + path.string() + ": mend the directory's permissions, or open it in the process that created it");
-      }
-      status = status_of(path);
+    auto status = status_of(path, error);
+    // Removed again if it isn't locked in the end.
+    NewFile made(path);
+    if (!status && !error) {
+      made.create(segment_.identity().permissions, error);
+      if (!error) status = status_of(path, error);
+    }
+    if (error) {
+      fail(error, name_, "can't create " + path.string() + ": mend the directory's permissions, or open it in the process that created it");
     }
     if (!status || !status->regular) return false;
-    auto lock = LockFile::open(path, status->id);
+    auto lock = LockFile::open(path, status->id, error);
+    if (error) fail(error, name_, "can't open " + path.string() + ": try again, with more descriptors or memory");
     if (!lock) return false;
     // Somebody who has just found the last owner dead may hold it for a moment, shared.
     bool locked = lock->try_lock();
@@ -296,6 +290,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     // [R1] release, pairs with [R2]: the identity is there before the record counts.
     record.state.store(state.taken().bits(), std::memory_order_release);
     own_lock_ = std::move(*lock);
+    made.keep();
     self_word_.store(LockWord(index, state.generation()).bits(), std::memory_order_relaxed);  // relaxed: see self()
     return true;
   }
@@ -388,7 +383,8 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     try {
       const auto deadline = deadline_after(Clock::now(), timeout_);
       // Forked children that aren't registered yet count as attached through this record: without it they would go unseen by whoever
-      // leaves last or removes it. One that died before is waited for in vain, but not for long.
+      // leaves last or removes it. One that died before is waited for in vain, but not for long. (A fork that failed is counted too:
+      // nothing tells.)
       const auto patience = Clock::now() + std::chrono::seconds(1);
       for (;;) {
         Guard::Hold hold = guard_->hold_until(deadline);
@@ -397,25 +393,35 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
           static_cast<void>(new LockFile(std::move(own_lock_)));  // held until the process ends
           return;
         }
-        if (children_pending(me) && Clock::now() < patience) {
+        if (children_pending(me) && has_children() && Clock::now() < patience) {
           { const Guard::Hold released = std::move(hold); }
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
           continue;
         }
-        const bool alone = !anyone_alive(me.record());
+        const bool alone = !others_alive(me.record());
         const bool last = alone && segment_.identity().lifetime == 0;
         // A persistent one only goes if remove() has put it aside.
         const Place mine = place();
         const bool removed = mine.directory() != place_.directory();
-        if ((last || (removed && alone)) && leads_here(mine)) destroy_files(mine);
+        // Under the guard, as another thread may take the same record next; and before the directory is read, which takes a descriptor.
+        own_lock_.close();
+        if ((last || (removed && alone)) && leads_here(mine)) PlacedFiles(mine).remove();
         free_record(me.record());
-        own_lock_.close();  // still under the guard: another thread may take the same record next
         return;
       }
     } catch (...) {  // no memory: the lock is dropped all the same
     }
     const std::scoped_lock closing(guard_->process_mutex());
     own_lock_.close();
+  }
+
+  // As anyone_alive, and true if it can't be told.
+  bool others_alive(std::uint32_t except) const {
+    try {
+      return anyone_alive(except);
+    } catch (const Error&) {
+      return true;
+    }
   }
 
   bool leads_here(const Place& place) const {

@@ -10,8 +10,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #include <shared_dict/detail/mechanisms/guard.hpp>
 #include <shared_dict/detail/platform/compiler.hpp>
@@ -49,30 +50,35 @@ class SHARED_DICT_VISIBLE LocalRegistry {
     return error;
   }
 
-  // The guard whose file `path` leads to at this moment; empty if there is none (any more) or it can't be opened.
-  std::shared_ptr<Guard> guard(const std::filesystem::path& path) {
+  // The guard whose file `path` leads to at this moment; empty if there is none (any more), or it can't be opened (`error`).
+  std::shared_ptr<Guard> guard(const std::filesystem::path& path, std::error_code& error) {
     for (;;) {
       {
         const std::scoped_lock lock(mutex_);
-        const auto status = status_of(path);
+        const auto status = status_of(path, error);
         if (!status || !status->regular) return nullptr;
         const auto known = guards_.find(status->id);
         if (known == guards_.end()) {
-          auto file = LockFile::open(path, status->id);
+          auto file = LockFile::open(path, status->id, error);
           if (!file) return nullptr;
           // The use is armed last: whatever throws before only closes the file again.
           auto use = std::make_shared<GuardUse>(*this);
           auto owned = std::make_unique<Guard>(std::move(*file));
           std::shared_ptr<Guard> guard(use, owned.get());
-          guards_.emplace(status->id, guard);
+          guards_[status->id].use = guard;
           use->guard = owned.release();
           return guard;
         }
-        if (auto guard = known->second.lock()) return guard;
+        if (auto guard = known->second.use.lock()) return guard;
       }
       // Its last user is about to close the file. A second descriptor must not exist before that.
       std::this_thread::yield();
     }
+  }
+
+  std::shared_ptr<Guard> guard(const std::filesystem::path& path) {
+    std::error_code ignored;
+    return guard(path, ignored);
   }
 
   // The attachment to the dictionary whose segment file this is; empty if this process has none.
@@ -81,13 +87,13 @@ class SHARED_DICT_VISIBLE LocalRegistry {
     const std::scoped_lock lock(mutex_);
     const auto known = attachments_.find(segment);
     if (known == attachments_.end()) return nullptr;
-    return std::static_pointer_cast<Attachment>(known->second.lock());
+    return std::static_pointer_cast<Attachment>(known->second.use.lock());
   }
 
   void add(const FileId& segment, const std::shared_ptr<ForkAware>& attachment) {
     const std::scoped_lock lock(mutex_);
-    std::erase_if(attachments_, [](const auto& entry) { return entry.second.expired(); });
-    attachments_[segment] = attachment;
+    std::erase_if(attachments_, [](const auto& entry) { return entry.second.use.expired(); });
+    attachments_[segment].use = attachment;
   }
 
  private:
@@ -111,62 +117,77 @@ class SHARED_DICT_VISIBLE LocalRegistry {
     Guard* guard = nullptr;
   };
 
+  template <class T>
+  struct Known {
+    std::weak_ptr<T> use;
+    // While the process forks it is kept alive here, where nothing has to be allocated for it.
+    std::shared_ptr<T> forking;
+    bool locked = false;  // a guard's mutex, for the fork
+  };
+
   // Takes every mutex, so that the child finds all of them in a known state. A guard's mutex is held while the registry's is
   // taken, so here, in the other order, it is only tried.
   void prepare_fork() noexcept {
     for (;;) {
       mutex_.lock();
-      forking_guards_.clear();
-      std::shared_ptr<Guard> busy;
-      for (const auto& [id, weak] : guards_) {
-        auto guard = weak.lock();
-        if (!guard) continue;
-        if (!guard->process_mutex().try_lock()) {
-          busy = std::move(guard);
-          break;
-        }
-        forking_guards_.push_back(std::move(guard));
+      bool busy = false;
+      for (auto& [id, known] : guards_) {
+        known.forking = known.use.lock();
+        if (!known.forking) continue;
+        known.locked = known.forking->process_mutex().try_lock();
+        busy = !known.locked;
+        if (busy) break;
       }
       if (!busy) break;
-      std::vector<std::shared_ptr<Guard>> taken = std::move(forking_guards_);
-      for (const auto& guard : taken) guard->process_mutex().unlock();
-      mutex_.unlock();  // before `taken` and `busy` end: dropping the last use of a guard takes it
+      unlock_after_fork();
+      drop_forking();
       std::this_thread::yield();
     }
-    for (const auto& [id, weak] : attachments_) {
-      if (auto attachment = weak.lock()) {
-        attachment->before_fork();
-        forking_.push_back(std::move(attachment));
-      }
+    for (auto& [id, known] : attachments_) {
+      known.forking = known.use.lock();
+      if (known.forking) known.forking->before_fork();
     }
   }
 
   void after_fork_in_parent() noexcept {
-    const auto [guards, attachments] = unlock_after_fork();
+    unlock_after_fork();
+    drop_forking();
   }
 
   void after_fork_in_child() noexcept {
     // A guard that another thread was about to close stays open: that thread doesn't exist here.
-    std::erase_if(guards_, [](const auto& entry) { return entry.second.expired(); });
-    const auto [guards, attachments] = unlock_after_fork();
-    for (const auto& attachment : attachments) attachment->after_fork_in_child();
+    std::erase_if(guards_, [](const auto& entry) { return entry.second.use.expired(); });
+    unlock_after_fork();
+    while (const auto attachment = take_forking(attachments_)) attachment->after_fork_in_child();
+    drop_forking();
   }
 
-  // The references are returned, to be dropped when the mutex is free: the last one would take it.
-  std::pair<std::vector<std::shared_ptr<Guard>>, std::vector<std::shared_ptr<ForkAware>>> unlock_after_fork() noexcept {
-    std::pair<std::vector<std::shared_ptr<Guard>>, std::vector<std::shared_ptr<ForkAware>>> kept;
-    kept.first.swap(forking_guards_);
-    kept.second.swap(forking_);
-    for (const auto& guard : kept.first) guard->process_mutex().unlock();
+  void unlock_after_fork() noexcept {
+    for (auto& [id, known] : guards_) {
+      if (std::exchange(known.locked, false)) known.forking->process_mutex().unlock();
+    }
     mutex_.unlock();
-    return kept;
+  }
+
+  // One of the references at a time, as the last one to a guard takes the mutex when it goes. Those of another thread's fork have had
+  // their time as well.
+  void drop_forking() noexcept {
+    while (take_forking(attachments_)) continue;
+    while (take_forking(guards_)) continue;
+  }
+
+  template <class T>
+  std::shared_ptr<T> take_forking(std::map<FileId, Known<T>>& all) noexcept {
+    const std::scoped_lock lock(mutex_);
+    for (auto& [id, known] : all) {
+      if (known.forking) return std::exchange(known.forking, nullptr);
+    }
+    return nullptr;
   }
 
   std::mutex mutex_;
-  std::map<FileId, std::weak_ptr<Guard>> guards_;
-  std::map<FileId, std::weak_ptr<ForkAware>> attachments_;
-  std::vector<std::shared_ptr<Guard>> forking_guards_;  // between prepare and after, with the mutex held
-  std::vector<std::shared_ptr<ForkAware>> forking_;
+  std::map<FileId, Known<Guard>> guards_;
+  std::map<FileId, Known<ForkAware>> attachments_;
 };
 
 }  // namespace shared_dict::detail

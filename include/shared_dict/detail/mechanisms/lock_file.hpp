@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <system_error>
 
 #include <shared_dict/detail/platform/file.hpp>
 
@@ -19,18 +20,33 @@ class LockFile {
  public:
   LockFile() noexcept = default;
 
-  // Opens the lock file at `path`; empty if it isn't there, can't be opened, or isn't the file `expected` any more.
-  static std::optional<LockFile> open(const std::filesystem::path& path, const FileId& expected) {
+  // Opens the lock file at `path`; empty if it can't be opened (`error`), or isn't there or isn't the file `expected` any more (no error).
+  static std::optional<LockFile> open(const std::filesystem::path& path, const FileId& expected, std::error_code& error) {
+    error.clear();
     const int likely = next_descriptor();
     LockFile lock;
-    try {
-      lock.lock_ = boost::interprocess::file_lock(path.c_str());
-    } catch (const boost::interprocess::interprocess_exception&) {
+    for (;;) {
+      try {
+        lock.lock_ = boost::interprocess::file_lock(path.c_str());
+        break;
+      } catch (const boost::interprocess::interprocess_exception& refused) {
+        error.assign(refused.get_native_error(), std::system_category());
+        if (error == std::errc::interrupted) continue;
+        if (error == std::errc::no_such_file_or_directory) error.clear();
+        return std::nullopt;
+      }
+    }
+    if (!close_on_exec(expected, likely)) {
+      const auto now = status_of(path, error);
+      if (now && now->id == expected) error = std::make_error_code(std::errc::not_enough_memory);
       return std::nullopt;
     }
-    if (!close_on_exec(expected, likely)) return std::nullopt;
     lock.id_ = expected;
     return lock;
+  }
+  static std::optional<LockFile> open(const std::filesystem::path& path, const FileId& expected) {
+    std::error_code ignored;
+    return open(path, expected, ignored);
   }
 
   const FileId& id() const noexcept { return id_; }
@@ -45,19 +61,28 @@ class LockFile {
   }
 
   bool try_lock_shared() noexcept {
+    std::error_code ignored;
+    return try_lock_shared(ignored);
+  }
+  // With the other answers told from "somebody has it".
+  bool try_lock_shared(std::error_code& error) noexcept {
+    error.clear();
     try {
       return lock_.try_lock_sharable();
-    } catch (const boost::interprocess::interprocess_exception&) {
+    } catch (const boost::interprocess::interprocess_exception& refused) {
+      error.assign(refused.get_native_error(), std::system_category());
       return false;
     }
   }
 
   void unlock() noexcept {
-    try {
-      lock_.unlock();
-    } catch (const boost::interprocess::interprocess_exception&) {
-      close();  // closing drops it for certain
+    for (int i = 0; i < 100; ++i) {
+      try {
+        return lock_.unlock();
+      } catch (const boost::interprocess::interprocess_exception&) {  // interrupted
+      }
     }
+    close();  // closing drops it for certain, but then it can't be had again
   }
 
   void close() noexcept { lock_ = boost::interprocess::file_lock(); }

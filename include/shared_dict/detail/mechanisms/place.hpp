@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include <shared_dict/detail/mechanisms/failure.hpp>
 #include <shared_dict/detail/platform/file.hpp>
@@ -69,6 +71,38 @@ class Place {
   }
 
   std::filesystem::path directory_;
+};
+
+// The files of a dictionary, found before the first of them is taken away: that can't run out of memory half-way. With the guard held,
+// which goes too.
+class PlacedFiles {
+ public:
+  explicit PlacedFiles(const Place& place) : directory_(place.directory()), segment_(place.segment()), guard_(place.guard()) {
+    for (auto& path : paths_in(directory_, error_)) {
+      if (Place::is_process_lock(path.filename().string())) locks_.push_back(std::move(path));
+    }
+  }
+
+  // Whether some locks may not have been found.
+  const std::error_code& error() const noexcept { return error_; }
+
+  // The segment first, which is the moment the dictionary is gone.
+  void remove_contents() const noexcept {
+    remove_file(segment_);
+    for (const auto& lock : locks_) remove_file(lock);
+  }
+  void remove() const noexcept {
+    remove_contents();
+    remove_file(guard_);
+    remove_directory(directory_);  // stays if somebody put something else there
+  }
+
+ private:
+  std::filesystem::path directory_;
+  std::filesystem::path segment_;
+  std::filesystem::path guard_;
+  std::vector<std::filesystem::path> locks_;
+  std::error_code error_;
 };
 
 // The files' mode widened by the right to search, for the directory.

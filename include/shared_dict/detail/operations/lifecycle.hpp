@@ -16,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -50,47 +51,11 @@ class Lifecycle {
 
   std::shared_ptr<Attachment> open(OpenMode mode, const Options& options, const StoredTypes& types) {
     if (mode != OpenMode::attach) require_valid(options);
-    for (;;) {
-      if (mode == OpenMode::attach) {
-        const Found first = inspect();
-        if (first.state == State::none) not_found();
-        if (first.state == State::foreign) refuse(first, mode);
-      } else if (!make_place(options)) {
-        continue;
-      }
-      const auto guard = LocalRegistry::instance().guard(place_.guard());
-      if (!guard) {
-        explain_missing_guard();
-        continue;
-      }
-      std::shared_ptr<Attachment> attachment;
-      const Guard::Hold hold = hold_guard(*guard);
-      if (!leads_to(*guard)) continue;
-      Found found = inspect();
-      if (found.state == State::complete) {
-        attachment = find_or_map(found, guard);
-        if (found.identity.lifetime == 0 && !attachment->anyone_alive()) {
-          Attachment::destroy_contents(place_);
-          found.state = State::none;
-        }
-      }
-      switch (found.state) {
-        case State::complete:
-          if (mode == OpenMode::create) {
-            fail(errc::already_exists, name_, "the name is in use: attach to it, use open_or_create, or remove(name) first");
-          }
-          require_types(found.identity, types);
-          join(attachment);
-          return attachment;
-        case State::foreign:
-        case State::damaged: refuse(found, mode);
-        case State::none:
-        case State::unfinished: break;
-      }
-      if (mode == OpenMode::attach) not_found();
-      Attachment::destroy_contents(place_);
-      sweep_removed();
-      return create(guard, options, types);
+    try {
+      return try_open(mode, options, types);
+    } catch (...) {
+      if (made_place_) take_empty_place_away();
+      throw;
     }
   }
 
@@ -99,17 +64,15 @@ class Lifecycle {
     sweep_removed();
     for (;;) {
       std::error_code error;
-      const auto status = status_of(place_.directory());
+      const auto status = look_at(place_.directory());
       if (!status || !status->directory) return false;
-      const auto guard = LocalRegistry::instance().guard(place_.guard());
+      const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
       if (!guard) {
-        const bool there = status_of(place_.guard(), error).has_value();
-        if (error) cant("can't look at " + place_.guard().string(), error);
-        if (!there) {  // nothing of ours, or a remover that died at the very end
+        if (!look_at(place_.guard())) {  // nothing of ours, or a remover that died at the very end
           remove_directory(place_.directory());
           return false;
         }
-        explain_missing_guard();
+        explain_missing_guard(error);
         continue;
       }
       std::shared_ptr<Attachment> attachment;
@@ -126,10 +89,11 @@ class Lifecycle {
           return true;
         }
       }
-      Attachment::destroy_files(place_);
-      // Somebody may have made a new one by now.
-      const auto left = status_of(place_.segment(), error);
-      if (error || (left && left->id == found.id)) cant("can't remove " + place_.segment().string(), error);
+      const PlacedFiles files(place_);
+      if (files.error()) cant("can't read " + place_.directory().string(), files.error());
+      error = remove_file(place_.segment());
+      if (error) cant("can't remove " + place_.segment().string(), error);
+      files.remove();
       return found.state == State::damaged || found.state == State::foreign ||
              (found.state == State::complete && found.identity.lifetime == 1);
     }
@@ -140,7 +104,9 @@ class Lifecycle {
     Found found = inspect();
     if (found.state != State::complete) return false;
     if (found.identity.lifetime == 1) return true;
-    const auto guard = LocalRegistry::instance().guard(place_.guard());
+    std::error_code error;
+    const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
+    if (error) cant("can't open " + place_.guard().string(), error);
     if (!guard) return false;
     const auto attachment = find_or_map(found, guard);
     const std::scoped_lock probing(guard->process_mutex());
@@ -158,6 +124,52 @@ class Lifecycle {
     FileId id;
     Identity identity{};
   };
+
+  std::shared_ptr<Attachment> try_open(OpenMode mode, const Options& options, const StoredTypes& types) {
+    for (;;) {
+      if (mode == OpenMode::attach) {
+        const Found first = inspect();
+        if (first.state == State::none) not_found();
+        if (first.state == State::foreign) refuse(first, mode);
+      } else if (!make_place(options)) {
+        continue;
+      }
+      std::error_code error;
+      const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
+      if (!guard) {
+        explain_missing_guard(error);
+        continue;
+      }
+      std::shared_ptr<Attachment> attachment;
+      const Guard::Hold hold = hold_guard(*guard);
+      if (!leads_to(*guard)) continue;
+      Found found = inspect();
+      if (found.state == State::complete) {
+        attachment = find_or_map(found, guard);
+        if (found.identity.lifetime == 0 && !attachment->anyone_alive()) {
+          PlacedFiles(place_).remove_contents();
+          found.state = State::none;
+        }
+      }
+      switch (found.state) {
+        case State::complete:
+          if (mode == OpenMode::create) {
+            fail(errc::already_exists, name_, "the name is in use: attach to it, use open_or_create, or remove(name) first");
+          }
+          require_types(found.identity, types);
+          join(attachment);
+          return attachment;
+        case State::foreign:
+        case State::damaged: refuse(found, mode);
+        case State::none:
+        case State::unfinished: break;
+      }
+      if (mode == OpenMode::attach) not_found();
+      PlacedFiles(place_).remove_contents();
+      sweep_removed();
+      return create(guard, options, types);
+    }
+  }
 
   void require_valid(const Options& options) const {
     const auto refuse_option = [&](const char* text) { fail(errc::invalid_option, name_, text); };
@@ -178,30 +190,43 @@ class Lifecycle {
     fail(errc::not_found, name_, "there is none at " + place_.directory().string() + ": create it, or use open_or_create");
   }
 
+  // What make_place has made, unless somebody has put a dictionary there. Never fails: what is left is an empty place.
+  void take_empty_place_away() const noexcept {
+    try {
+      if (const auto guard = LocalRegistry::instance().guard(place_.guard())) {
+        const Guard::Hold hold = guard->try_hold();
+        std::error_code error;
+        if (!hold || !leads_to(*guard) || status_of(place_.segment(), error) || error) return;
+        PlacedFiles(place_).remove();
+      } else {
+        remove_directory(place_.directory());
+      }
+    } catch (...) {  // no memory for a path
+    }
+  }
+
   // Sees to it that the directory and the guard's file are there. False: somebody removed it meanwhile.
   bool make_place(const Options& options) {
-    bool created = false;
     if (const auto error = make_directory(place_.directory(), directory_mode(options.permissions)); !error) {
-      created = true;
+      made_place_ = true;
     } else if (error == std::errc::resource_unavailable_try_again) {
       return false;
     } else if (error != std::errc::file_exists) {
       cant("can't create " + place_.directory().string(), error);
     }
-    const auto status = status_of(place_.directory());
+    std::error_code error;
+    const auto status = look_at(place_.directory());
     if (!status) return false;
     if (!status->directory) {
       fail(errc::already_exists, name_, place_.directory().string() + " is in the way and is no directory: move it, or choose another name");
     }
-    std::error_code error;
-    const bool has_segment = status_of(place_.segment(), error).has_value();
-    if (error) cant("can't look at " + place_.segment().string(), error);
+    const bool has_segment = look_at(place_.segment()).has_value();
     if (!status->mine && !has_segment) {
       fail(errc::already_exists, name_, place_.directory().string() + " belongs to another user: choose another name or Options::directory");
     }
     error = LocalRegistry::instance().create_guard(place_.guard(), options.permissions);
+    if (!error) made_place_ = true;
     if (!error || error == std::errc::file_exists) return true;
-    if (created) remove_directory(place_.directory());
     if (error == std::errc::no_such_file_or_directory) return false;
     cant("can't create " + place_.guard().string(), error);
   }
@@ -214,8 +239,18 @@ class Lifecycle {
     fail(error, name_, what + ": choose another Options::directory, or mend its permissions");
   }
 
+  // What the name itself is; empty if there is nothing of that name.
+  std::optional<FileStatus> look_at(const std::filesystem::path& path) const {
+    std::error_code error;
+    const auto status = status_of(path, error);
+    if (error) cant("can't look at " + path.string(), error);
+    return status;
+  }
+
   // Why LocalRegistry had no guard: throws, unless trying again may help.
-  void explain_missing_guard() const {
+  void explain_missing_guard(const std::error_code& refused) const {
+    // Its creator may be about to set its mode: that is looked at below.
+    if (refused && refused != std::errc::permission_denied) cant("can't open " + place_.guard().string(), refused);
     const auto status = status_of(place_.guard());
     if (status && !status->regular) {
       fail(errc::incompatible_layout, name_, place_.guard().string() + " is in the way and is no lock file: move it away");
@@ -253,12 +288,10 @@ class Lifecycle {
       return found;
     };
     std::error_code error;
-    const auto directory = status_of(place_.directory(), error);
-    if (error) cant("can't look at " + place_.directory().string(), error);
+    const auto directory = look_at(place_.directory());
     if (!directory) return found;
     if (!directory->directory) return std::move(is(State::foreign, "isn't there: its directory is something else"));
-    const auto status = status_of(place_.segment(), error);
-    if (error) cant("can't look at " + place_.segment().string(), error);
+    const auto status = look_at(place_.segment());
     if (!status) return found;
     if (!status->regular) return std::move(is(State::foreign, "is no regular file"));
     found.file = open_existing(place_.segment(), error);
@@ -270,13 +303,16 @@ class Lifecycle {
     found.state = State::unfinished;
     std::uint64_t magic = 0;
     // [M2] read by system call, pairs with [M1]: openers come after the guard, which orders it; `exists` only takes a look.
-    if (read_at(found.file, 0, &magic, std::min<std::size_t>(sizeof magic, static_cast<std::size_t>(opened->size)))) return found;
+    error = read_at(found.file, 0, &magic, std::min<std::size_t>(sizeof magic, static_cast<std::size_t>(opened->size)));
+    if (error == std::errc::no_message_available) return found;
+    if (error) cant("can't read " + place_.segment().string(), error);
     if (magic == 0) return found;
     if (magic != kMagic) return std::move(is(State::foreign, "is no dictionary"));
     alignas(8) std::byte bytes[sizeof(Header)];
-    if (opened->size < sizeof bytes || read_at(found.file, 0, bytes, sizeof bytes)) {
-      return std::move(is(State::damaged, "is too short"));
-    }
+    if (opened->size < sizeof bytes) return std::move(is(State::damaged, "is too short"));
+    error = read_at(found.file, 0, bytes, sizeof bytes);
+    if (error == std::errc::no_message_available) return std::move(is(State::damaged, "is too short"));
+    if (error) cant("can't read " + place_.segment().string(), error);
     std::uint32_t order = 0;
     std::uint32_t layout = 0;
     std::uint64_t checksum = 0;
@@ -375,8 +411,10 @@ class Lifecycle {
       abandon();
       cant("can't create " + path.string(), error);
     }
-    made.id = status_of(made.file).value_or(FileStatus{}).id;
     try {
+      const auto status = status_of(made.file);
+      if (!status) cant("can't look at " + path.string(), last_error());
+      made.id = status->id;
       auto attachment = map(made, guard);
       // A new file is all zeros, and that is how records, shards, page table and pool begin.
       Header& header = attachment->segment().header();
@@ -397,24 +435,31 @@ class Lifecycle {
   }
 
   // A creation that failed leaves nothing.
-  void abandon() const noexcept { Attachment::destroy_files(place_); }
+  void abandon() const noexcept {
+    try {
+      PlacedFiles(place_).remove();
+    } catch (...) {  // no memory for a path: what is left is taken for an unfinished dictionary
+    }
+  }
 
   // Takes away what was removed under this name while others were attached, and whose members have all died since.
   void sweep_removed() const noexcept {
     try {
       std::error_code error;
       const std::string prefix = place_.removed_prefix();
-      for (const auto& entry : std::filesystem::directory_iterator(place_.directory().parent_path(), error)) {
-        if (entry.path().filename().string().starts_with(prefix)) Lifecycle(name_, Place(entry.path())).sweep();
+      for (const auto& path : paths_in(place_.directory().parent_path(), error)) {
+        if (path.filename().string().starts_with(prefix)) Lifecycle(name_, Place(path)).sweep();
       }
     } catch (...) {  // no memory, or not ours: another time
     }
   }
 
   void sweep() const {
-    const auto guard = LocalRegistry::instance().guard(place_.guard());
+    std::error_code error;
+    const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
     if (!guard) {
-      if (!status_of(place_.guard())) remove_directory(place_.directory());  // who took it away died at the very end
+      // Who took it away couldn't end it. Nobody comes here anew.
+      if (!error && !status_of(place_.guard(), error) && !error) PlacedFiles(place_).remove();
       return;
     }
     std::shared_ptr<Attachment> attachment;
@@ -425,7 +470,7 @@ class Lifecycle {
       attachment = find_or_map(found, guard);
       if (attachment->anyone_alive()) return;
     }
-    Attachment::destroy_files(place_);
+    PlacedFiles(place_).remove();
   }
 
   // Somewhere else than under the name, and without waiting.
@@ -435,19 +480,27 @@ class Lifecycle {
   Place place_;
   Clock::time_point deadline_;
   std::chrono::milliseconds timeout_{0};
+  bool made_place_ = false;  // the directory or the guard's file
 };
 
 inline std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {
   std::vector<std::string> names;
+  const std::filesystem::path place = place_of(directory);
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(place_of(directory), error)) {
-    const std::string file = entry.path().filename().string();
+  const auto paths = paths_in(place, error);
+  if (error && error != std::errc::no_such_file_or_directory) throw Error(error, "can't read " + place.string());
+  for (const auto& path : paths) {
+    const std::string file = path.filename().string();
     if (!file.starts_with(kDirectoryPrefix)) continue;
     const std::string name = file.substr(kDirectoryPrefix.size());
     if (!valid_name(name)) continue;
     try {
       if (Lifecycle(name, directory, std::chrono::milliseconds(0)).exists()) names.push_back(name);
-    } catch (const std::system_error&) {  // somebody else's, or going away at this moment
+    } catch (const Error& refused) {
+      // Somebody else's, or going away at this moment.
+      const std::error_code& code = refused.code();
+      if (code.category() != shared_dict_category() && code != std::errc::permission_denied) throw;
+      if (code == errc::heap_full) throw;  // no memory to map it
     }
   }
   std::sort(names.begin(), names.end());

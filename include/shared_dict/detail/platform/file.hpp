@@ -11,12 +11,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -119,10 +124,36 @@ inline FileDescriptor open_existing(const std::filesystem::path& path, std::erro
 inline FileDescriptor create_new(const std::filesystem::path& path, unsigned mode, std::error_code& error) noexcept {
   FileDescriptor file = open_file(path, O_RDWR | O_CREAT | O_EXCL, mode, error);
   kill_point();
-  if (file && ::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) error = last_error();
+  if (file && ::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) {
+    error = last_error();
+    ::unlink(path.c_str());
+    file.reset();
+  }
   kill_point();
   return file;
 }
+
+// A file that goes again unless it is kept.
+class NewFile {
+ public:
+  explicit NewFile(const std::filesystem::path& path) noexcept : path_(path) {}
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  ~NewFile() {
+    if (made_) ::unlink(path_.c_str());
+  }
+
+  FileDescriptor create(unsigned mode, std::error_code& error) noexcept {
+    FileDescriptor file = create_new(path_, mode, error);
+    made_ = static_cast<bool>(file);
+    return file;
+  }
+  void keep() noexcept { made_ = false; }
+
+ private:
+  const std::filesystem::path& path_;
+  bool made_ = false;
+};
 
 // Whether the file could be opened for reading and writing, without opening it: closing it again would drop file locks.
 inline std::error_code check_access(const std::filesystem::path& path) noexcept {
@@ -135,7 +166,9 @@ inline std::error_code make_directory(const std::filesystem::path& path, unsigne
   if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
   const std::error_code error = last_error();
   // Somebody has removed it again.
-  return error == std::errc::no_such_file_or_directory ? std::make_error_code(std::errc::resource_unavailable_try_again) : error;
+  if (error == std::errc::no_such_file_or_directory) return std::make_error_code(std::errc::resource_unavailable_try_again);
+  ::rmdir(path.c_str());
+  return error;
 }
 
 // What a change of a directory has come to.
@@ -157,8 +190,58 @@ inline std::error_code rename_directory(const std::filesystem::path& from, const
   return changed(::rename(from.c_str(), to.c_str()) == 0);
 }
 
+// What lies in a directory, as far as it can be read. (std::filesystem's iterator ends the process when memory runs out.)
+inline std::vector<std::filesystem::path> paths_in(const std::filesystem::path& directory, std::error_code& error) {
+  std::vector<std::filesystem::path> paths;
+  error.clear();
+  const std::unique_ptr<DIR, int (*)(DIR*)> all(::opendir(directory.c_str()), [](DIR* opened) { return ::closedir(opened); });
+  if (all == nullptr) {
+    error = last_error();
+    return paths;
+  }
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = ::readdir(all.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") paths.push_back(directory / name);
+  }
+  if (errno != 0) error = last_error();
+  return paths;
+}
+
+// While it lives, a file that would grow beyond the process's limit (RLIMIT_FSIZE) is an error only. The kernel sends a signal as well,
+// to the thread, which would end the process.
+class SizeSignalHeld {
+ public:
+  SizeSignalHeld() noexcept {
+    ::sigemptyset(&signal_);
+    ::sigaddset(&signal_, SIGXFSZ);
+    ::pthread_sigmask(SIG_BLOCK, &signal_, &before_);
+    others_ = pending();
+  }
+  SizeSignalHeld(const SizeSignalHeld&) = delete;
+  SizeSignalHeld& operator=(const SizeSignalHeld&) = delete;
+  ~SizeSignalHeld() {
+    int taken = 0;
+    if (!others_ && pending()) ::sigwait(&signal_, &taken);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  static bool pending() noexcept {
+    sigset_t all;
+    return ::sigpending(&all) == 0 && ::sigismember(&all, SIGXFSZ) == 1;
+  }
+
+  sigset_t signal_{};
+  sigset_t before_{};
+  bool others_ = false;  // it was there before, and stays
+};
+
 // Sets the length without occupying memory.
 inline std::error_code set_size(const FileDescriptor& file, std::uint64_t size) noexcept {
+  const SizeSignalHeld held;
   while (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
     if (errno != EINTR) return last_error();
   }
@@ -168,6 +251,7 @@ inline std::error_code set_size(const FileDescriptor& file, std::uint64_t size) 
 
 // Occupies memory for [offset, offset + size), so that touching it can't end in SIGBUS. What is there stays. Idempotent.
 inline std::error_code commit_range(const FileDescriptor& file, std::uint64_t offset, std::uint64_t size) noexcept {
+  const SizeSignalHeld held;
 #if defined(__linux__)
   for (;;) {
     const int code = ::posix_fallocate(file.get(), static_cast<off_t>(offset), static_cast<off_t>(size));

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace shared_dict::detail {
@@ -80,6 +81,12 @@ inline bool certainly_gone(const ProcessIdentity& process, const ProcessIdentity
   const ProcessState now = state_of(process.pid);
   if (process.start_time == 0 || now.start_time == 0) return false;
   return now.zombie || now.start_time != process.start_time;
+}
+
+// Whether this process may have children that run.
+inline bool has_children() noexcept {
+  siginfo_t ignored{};
+  return ::waitid(P_ALL, 0, &ignored, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
 }
 
 // Handlers run in the forking thread: `prepare` before, the others after. They stay registered for good.
