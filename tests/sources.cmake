@@ -92,4 +92,14 @@ set(SHARED_DICT_CRASH_TESTS
 set(SHARED_DICT_KILL_POINTS_TESTS
     changes_test.cpp
     lives_test.cpp
+    loan_kill_test.cpp
     second_death_test.cpp)
+set(SHARED_DICT_FAULTS_TESTS
+    coverage_test.cpp
+    injector.cpp
+    lifecycle_test.cpp
+    limits_test.cpp
+    numbers_test.cpp
+    objects_test.cpp
+    recovery_test.cpp
+    words_test.cpp)
