@@ -298,6 +298,34 @@ TEST_CASE("a fork while another thread writes gives a child that can write") {
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
+TEST_CASE("a lock that another thread holds during a fork stays that thread's") {
+  const UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  Numbers impatient = Numbers::attach(name.str(), {.lock_timeout = std::chrono::milliseconds(100)});
+  d.insert(1, 10);
+  const SharedArea<Flags> flags;
+  std::thread holder([&] {
+    d.modify(1, [&](std::uint64_t& value) {
+      flags->parent = 1;
+      if (child_came_to(flags, 1)) ++value;
+    });
+  });
+  const bool held = parent_came_to(flags, 1);
+  Forked child([&](auto&&) {
+    const bool refused = error_of([&] { impatient.fetch_add(1, 1); }) == errc::lock_timeout;
+    const bool old = d.get(1) == 10;
+    flags->child = 1;
+    return refused && old && d.fetch_add(1, 1) == 11 ? 0 : 10;
+  });
+  const Ending ending = child.wait();
+  flags->child = 1;
+  holder.join();
+  REQUIRE(held);
+  SHARED_DICT_REQUIRE_ENDED_WELL(ending);
+  REQUIRE(d.at(1) == 12);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
 TEST_CASE("a child forked inside a callback neither writes nor unlocks for its parent") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});

@@ -46,6 +46,18 @@ const RegisterChild kExec("identity: exec", [](std::vector<std::string> args) {
   return 2;
 });
 
+/// Becomes another program while it holds the lock of key 1. args: place, steps
+const RegisterChild kExecInside("identity: exec inside", [](std::vector<std::string> args) {
+  const auto steps = SharedArea<Steps>::from_token(args.at(1));
+  Numbers d = Numbers::attach("name", {.directory = args.at(0)});
+  d.modify(1, [&](std::int64_t& value) {
+    value = 666;
+    steps->child = 1;
+    ::execlp("sleep", "sleep", "100", nullptr);
+  });
+  return 2;
+});
+
 }  // namespace
 
 TEST_CASE("closing a removed dictionary's handle leaves the lock in the one that has its name now") {
@@ -128,6 +140,18 @@ TEST_CASE("a program that execs is not taken for the one that it was") {
   Child child = Child::start("identity: exec", {place.path().string(), "5"});
   REQUIRE(child.wait() == 0);
   REQUIRE(d.at(1) == 6);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a program that is replaced while it holds a lock counts as dead") {
+  const Place place;
+  Numbers d = Numbers::create("name", {.heap_size = 1 << 18, .directory = place.path()});
+  d.insert(1, 1);
+  const SharedArea<Steps> steps;
+  Child child = Child::start("identity: exec inside", {place.path().string(), steps.token()});
+  REQUIRE(eventually([&] { return steps->child.load() == 1; }));
+  REQUIRE(d.fetch_add(1, 1) == 1);
+  REQUIRE(::kill(child.pid(), 0) == 0);
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 

@@ -69,6 +69,14 @@ bool skipped(const Ending& ending) {
   return true;
 }
 
+/// Waits for it. False if it can't, as namespaces aren't permitted here.
+template <class Body>
+bool came_inside(Contained<Body>& process, const SharedArea<Flags>& flags) {
+  if (eventually([&] { return flags->inside.load() == 1; }, std::chrono::seconds(5))) return true;
+  if (!skipped(process.wait())) FAIL("a process did not come so far");
+  return false;
+}
+
 Options options_in(const Place& place) {
   return {.heap_size = 1 << 20, .lock_timeout = std::chrono::seconds(2), .directory = place.path()};
 }
@@ -95,10 +103,7 @@ TEST_CASE("a living owner in another PID namespace keeps its lock") {
   d.insert(1, 10);
   const SharedArea<Flags> flags;
   Contained holder([&] { return hold(options, flags); });
-  if (!eventually([&] { return flags->inside.load() == 1; }, std::chrono::seconds(5))) {
-    if (skipped(holder.wait())) return;
-    FAIL("the holder did not come to its callback");
-  }
+  if (!came_inside(holder, flags)) return;
   REQUIRE(flags->pid.load() == 1);
   REQUIRE(d.at(1) == 10);
   REQUIRE(error_of([&] { d.fetch_add(1, 1); }) == errc::lock_timeout);
@@ -115,14 +120,36 @@ TEST_CASE("an owner that died in another PID namespace is noticed") {
   d.insert(1, 10);
   const SharedArea<Flags> flags;
   Contained holder([&] { return hold(options, flags); });
-  if (!eventually([&] { return flags->inside.load() == 1; }, std::chrono::seconds(5))) {
-    if (skipped(holder.wait())) return;
-    FAIL("the holder did not come to its callback");
-  }
+  if (!came_inside(holder, flags)) return;
   holder.kill();
   holder.wait();
   REQUIRE(d.fetch_add(1, 1) == 10);
   REQUIRE(d.stats().recoveries == 1);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("an owner that died in one PID namespace is recovered from another one") {
+  const Place place;
+  const Options options = options_in(place);
+  Numbers d = Numbers::create("name", options);
+  d.insert(1, 10);
+  const SharedArea<Flags> flags;
+  Contained holder([&] { return hold(options, flags); });
+  if (!came_inside(holder, flags)) return;
+  // Attached before: one that attaches cleans up at once.
+  const SharedArea<Flags> steps;
+  Contained other([&] {
+    Numbers own = Numbers::attach("name", options);
+    steps->inside = 1;
+    if (!eventually([&] { return steps->release.load() == 1; })) return 10;
+    return own.fetch_add(1, 1) == 10 && own.stats().recoveries == 1 && own.audit().ok() ? 0 : 11;
+  });
+  REQUIRE(came_inside(other, steps));
+  holder.kill();
+  holder.wait();
+  steps->release = 1;
+  SHARED_DICT_REQUIRE_ENDED_WELL(other.wait());
+  REQUIRE(d.at(1) == 11);
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
@@ -133,10 +160,7 @@ TEST_CASE("two that are both pid 1 don't take each other for themselves") {
   d.insert(1, 10);
   const SharedArea<Flags> flags;
   Contained holder([&] { return hold(options, flags); });
-  if (!eventually([&] { return flags->inside.load() == 1; }, std::chrono::seconds(5))) {
-    if (skipped(holder.wait())) return;
-    FAIL("the holder did not come to its callback");
-  }
+  if (!came_inside(holder, flags)) return;
   Contained other([&] {
     Numbers own = Numbers::attach("name", options);
     if (::getpid() != 1 || own.at(1) != 10) return 10;
@@ -161,10 +185,7 @@ TEST_CASE("a dictionary exists for other PID namespaces as long as one member li
     flags->inside = 1;
     return eventually([&] { return flags->release.load() != 0; }) ? 0 : Forked::kFailed;
   });
-  if (!eventually([&] { return flags->inside.load() == 1; }, std::chrono::seconds(5))) {
-    if (skipped(member.wait())) return;
-    FAIL("the member did not come so far");
-  }
+  if (!came_inside(member, flags)) return;
   REQUIRE(exists("name", place.path()));
   REQUIRE(error_of([&] { Numbers::create("name", options); }) == errc::already_exists);
   member.kill();

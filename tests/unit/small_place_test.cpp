@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include <shared_dict/shared_dict.hpp>
 
@@ -161,7 +163,7 @@ TEST_CASE("a full place is no place for a new dictionary, and a refused creation
   });
 }
 
-TEST_CASE("two processes share what a full place has, and neither is hurt") {
+TEST_CASE("several processes share what a full place has, and none is hurt") {
   in_small_place([](const fs::path& place, const Say& say) {
     Words d = Words::create("name", {.heap_size = 1024 * kMiB, .directory = place});
     const auto churn = [&](int first) {
@@ -177,15 +179,23 @@ TEST_CASE("two processes share what a full place has, and neither is hurt") {
       }
       return holds(d, begin, end) ? 0 : 22;
     };
-    Forked other([&](auto&& say_other) {
-      const int status = churn(1'000'000);
-      say_other("churn " + std::to_string(status));
-      return status;
-    });
-    const int mine = churn(0);
-    const Ending ending = other.wait();
-    say("here " + std::to_string(mine) + ", there " + std::to_string(ending.status) + " " + ending.text);
-    return mine == 0 && ending.ok() && d.audit().ok() ? 0 : 10;
+    std::vector<std::unique_ptr<Forked>> others;
+    for (int i = 1; i <= 3; ++i) {
+      others.push_back(std::make_unique<Forked>([&churn, i](auto&& say_other) {
+        const int status = churn(i * 1'000'000);
+        say_other("churn " + std::to_string(status));
+        return status;
+      }));
+    }
+    bool all_well = churn(0) == 0;
+    std::string said = all_well ? "here well" : "here ill";
+    for (const auto& other : others) {
+      const Ending ending = other->wait();
+      said += ", there " + std::to_string(ending.status) + " signal " + std::to_string(ending.signal) + " " + ending.text;
+      all_well = all_well && ending.ok();
+    }
+    say(said);
+    return all_well && d.audit().ok() ? 0 : 10;
   });
 }
 
