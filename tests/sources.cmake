@@ -92,7 +92,6 @@ set(SHARED_DICT_CRASH_TESTS
 set(SHARED_DICT_KILL_POINTS_TESTS
     changes_test.cpp
     lives_test.cpp
-    loan_kill_test.cpp
     second_death_test.cpp)
 set(SHARED_DICT_FAULTS_TESTS
     coverage_test.cpp
