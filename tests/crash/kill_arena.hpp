@@ -147,29 +147,12 @@ class KillArena {
   /// Leads it to the moment, or near it.
   void bring_to(std::size_t victim, Moment moment) {
     const Forked& worker = *workers_[victim];
-    // How long it takes to see it with a lock depends on how often it gets a processor; with a batch in part, on luck.
-    const std::chrono::milliseconds patience = moment == Moment::seen      ? std::chrono::milliseconds(5)
-                                               : moment == Moment::storing ? std::chrono::milliseconds(50)
-                                                                           : kHangDeadline;
-    const auto end = std::chrono::steady_clock::now() + patience;
-    const auto ready = [&] {
-      if (moment == Moment::storing ? books_.is_storing(worker.pid()) : books_.holds_lock(worker.pid())) return true;
-      return std::chrono::steady_clock::now() >= end;
-    };
+    const auto holds_lock = [&] { return books_.holds_lock(worker.pid()); };
+    const auto is_storing = [&] { return books_.is_storing(worker.pid()); };
     switch (moment) {
-      case Moment::seen:
-        while (!ready()) {
-        }
-        break;
-      case Moment::stopped:
-      case Moment::storing:
-        do {
-          worker.go_on();
-          while (!ready()) {
-          }
-          REQUIRE(worker.stop());
-        } while (!ready());
-        break;
+      case Moment::seen: spin_until(holds_lock, std::chrono::milliseconds(5)); break;
+      case Moment::stopped: REQUIRE(worker.stop_when(holds_lock, kHangDeadline)); break;
+      case Moment::storing: worker.stop_when(is_storing, std::chrono::milliseconds(50)); break;  // with luck
       case Moment::inside:
         books_.journals->of[victim].asked_to_hold = 1;
         wait_for(victim, [&] { return books_.journals->of[victim].holding.load() != 0; });

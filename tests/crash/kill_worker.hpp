@@ -130,17 +130,17 @@ class Worker {
 
   void step() {
     const std::size_t what = below(100);
-    if (what < 34) {
+    if (what < 36) {
       write_text();
-    } else if (what < 50) {
+    } else if (what < 54) {
       write_number();
-    } else if (what < 62) {
+    } else if (what < 66) {
       add();
-    } else if (what < 80) {
+    } else if (what < 84) {
       read();
-    } else if (what < 88) {
+    } else if (what < 92) {
       write_group();
-    } else if (what < 90) {
+    } else if (what < 95) {
       write_shared_group();
     } else if (what < 99 || below(4) != 0) {
       write_set();

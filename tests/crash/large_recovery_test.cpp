@@ -98,12 +98,7 @@ TEST_CASE("readers find every key while a shard of a million items is repaired",
       return 0;
     });
     const auto is_repairing = [&] { return fields.dirty.load() != 0 && locks.held_by(repairer.pid()).any(); };
-    REQUIRE(eventually([&] {  // without a pause: a repair takes a millisecond or two
-      for (int i = 0; i < 10'000; ++i) {
-        if (is_repairing() || (fields.dirty.load() == 0 && fields.lock.load() == 0)) return true;
-      }
-      return false;
-    }));
+    REQUIRE(spin_until([&] { return is_repairing() || (fields.dirty.load() == 0 && fields.lock.load() == 0); }));
     bool dies = false;
     if (repairer.stop() && is_repairing()) {
       ++in_the_middle;

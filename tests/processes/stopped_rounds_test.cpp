@@ -93,7 +93,8 @@ class Arena {
       linger(inside ? 0 : random_() % 500);
       REQUIRE(writers_[victim]->stop());
     } else {
-      stop_with_lock(*writers_[victim]);
+      REQUIRE(
+          writers_[victim]->stop_when([&] { return locks_.held_by(writers_[victim]->pid()).any(); }, kHangDeadline));
     }
     while_stopped(victim, inside);
     const std::uint64_t begun = journal.begun.load();
@@ -141,18 +142,6 @@ class Arena {
 
   static void linger(std::uint64_t microseconds) {
     if (microseconds != 0) std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
-  }
-
-  /// Stops it as soon as a lock word names it. As it may let go before it stops, there are several tries; in vain, perhaps.
-  void stop_with_lock(const Forked& writer) {
-    const auto end = std::chrono::steady_clock::now() + 10ms;
-    const auto ready = [&] { return locks_.held_by(writer.pid()).any() || std::chrono::steady_clock::now() >= end; };
-    do {
-      writer.go_on();
-      while (!ready()) {
-      }
-      REQUIRE(writer.stop());
-    } while (!ready());
   }
 
   void while_stopped(std::size_t victim, bool inside) {

@@ -24,4 +24,17 @@ bool eventually(Condition&& condition, std::chrono::milliseconds deadline = kHan
   return true;
 }
 
+/// As eventually, for what passes soon: looks again at once. Lets others run now and then, who may have to for it to come.
+template <class Condition>
+bool spin_until(Condition&& condition, std::chrono::milliseconds deadline = kHangDeadline) {
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  for (;;) {
+    for (int look = 0; look < 200; ++look) {
+      if (condition()) return true;
+    }
+    if (std::chrono::steady_clock::now() >= end) return condition();
+    std::this_thread::yield();
+  }
+}
+
 }  // namespace shared_dict::test

@@ -76,6 +76,20 @@ class Forked {
     });
     return settled && state.si_code == CLD_STOPPED;
   }
+  /// Stops it when it is in a state that it comes to now and then, as often as it takes until it is stopped in it. It is stopped too if
+  /// that doesn't happen before the deadline; then this is false.
+  template <class InState>
+  bool stop_when(InState in_state, std::chrono::milliseconds deadline) const {
+    const auto end = std::chrono::steady_clock::now() + deadline;
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+      spin_until(in_state, left);
+      if (!stop()) return false;
+      if (in_state()) return true;
+      if (left <= std::chrono::milliseconds(0)) return false;
+      go_on();
+    }
+  }
   void go_on() const { signal(SIGCONT); }
 
   /// How the child ended. One that is still there after the deadline is killed and counts as failed.
