@@ -14,6 +14,7 @@ set(SHARED_DICT_UNIT_TESTS
     damage_test.cpp
     entry_test.cpp
     errors_test.cpp
+    flipped_bits_test.cpp
     foreign_files_test.cpp
     get_many_test.cpp
     guard_test.cpp

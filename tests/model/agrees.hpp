@@ -12,6 +12,7 @@
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/expect.hpp"
+#include "support/families.hpp"
 #include "support/model.hpp"
 #include "support/seed.hpp"
 #include "support/unique_name.hpp"
@@ -19,14 +20,6 @@
 namespace shared_dict::test {
 
 inline constexpr std::size_t kKiB = 1024;
-
-inline std::string random_text(Random& random, std::size_t longest) {
-  const std::size_t size = below(random, longest + 1);
-  const std::uint64_t word = random();
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((word >> (i % 8 * 8)) + i);
-  return text;
-}
 
 /// `roomy` and `tight`: the heap sizes of the first two.
 template <class Family>

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -20,16 +19,12 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/expect.hpp"
+#include "support/families.hpp"
 #include "support/forked.hpp"
 #include "support/seed.hpp"
 #include "support/shared_area.hpp"
 
 namespace shared_dict::test {
-
-using Random = std::mt19937_64;
-
-/// A number below `end`.
-inline std::size_t below(Random& random, std::size_t end) { return static_cast<std::size_t>(random() % end); }
 
 struct ModelRun {
   std::size_t operations = 0;
@@ -50,8 +45,8 @@ struct ModelCounts {
   std::uint64_t processes;
 };
 
-/// `Family` has Key, Value, Hash and the static functions key(i), value(random) and change(value, random).
-template <class Family>
+/// `Family` and `Source`: see families.hpp. A source may have an end, which ends the run.
+template <class Family, class Source = Random>
 class Model {
  public:
   using Key = typename Family::Key;
@@ -61,12 +56,14 @@ class Model {
   /// `salt` makes different runs of one seed.
   Model(Dict& dict, ModelRun run, std::uint64_t salt)
       : dict_(dict), other_(Dict::attach(dict.name())), run_(run), random_(test_seed() ^ salt) {}
+  /// Through one handle only.
+  Model(Dict& dict, ModelRun run, Source source) : dict_(dict), run_(run), random_(std::move(source)) {}
 
   /// Throws what was wrong.
   void run() {
     ++counts_->processes;
     const std::size_t turns = run_.operations / run_.processes;
-    for (std::size_t i = 0; i < turns; ++i) {
+    for (std::size_t i = 0; i < turns && !used_up(); ++i) {
       step();
       if (i % run_.check_every == 0) check_all();
     }
@@ -94,7 +91,15 @@ class Model {
   }
 
   /// One of the handles.
-  Dict& dict() noexcept { return count_ % 2 == 0 ? dict_ : other_; }
+  Dict& dict() noexcept { return count_ % 2 == 0 || !other_ ? dict_ : *other_; }
+
+  bool used_up() const {
+    if constexpr (requires { random_.empty(); }) {
+      return random_.empty();
+    } else {
+      return false;
+    }
+  }
 
   void step() {
     ++count_;
@@ -441,9 +446,9 @@ class Model {
   }
 
   Dict& dict_;
-  Dict other_;
+  std::optional<Dict> other_;
   ModelRun run_;
-  Random random_;
+  Source random_;
   std::unordered_map<Key, Value, typename Family::Hash> model_;
   std::vector<std::pair<View<Value>, std::vector<std::byte>>> views_;  ///< and what they showed at first
   std::size_t count_ = 0;

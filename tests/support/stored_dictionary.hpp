@@ -58,6 +58,11 @@ struct StoredDictionary {
     if (!found.found) throw std::runtime_error("not there: " + text);
     return buckets[found.at.bucket].slots[found.at.slot];
   }
+  /// The moment of a clear, and nothing of what follows it.
+  void clear_for_readers() const {
+    detail::Word64& generation = segment().header().clear_generation;
+    generation = detail::ClearWord(generation).next().bits();
+  }
   std::uint64_t pages_in_use() const {
     const detail::PagePool pool(writer());
     return pool.frontier() - pool.fields().free_pages;

@@ -100,3 +100,14 @@ TEST_CASE("a record's state steps its generation when it is freed, and keeps it 
   REQUIRE(LockWord(0, state.generation()).generation() == (70'000 & 0xffff));
   REQUIRE(RecordState(0xffff'ffff, true).freed().generation() == 0);
 }
+
+TEST_CASE("a count of clears with a flipped bit is none") {
+  ClearWord word(0);
+  for (std::uint64_t clears = 0; clears < 1000; ++clears) {
+    REQUIRE(word.valid());
+    REQUIRE(word.bits() == (clears << 32 | clears));
+    for (int bit = 0; bit < 64; ++bit) REQUIRE_FALSE(ClearWord(word.bits() ^ std::uint64_t{1} << bit).valid());
+    word = word.next();
+  }
+  REQUIRE(ClearWord(~std::uint64_t{0}).next().bits() == 0);
+}

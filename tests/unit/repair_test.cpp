@@ -180,13 +180,13 @@ TEST_CASE("a death right after the slot word was stored counts as done") {
 TEST_CASE("a clear that was interrupted right after its moment empties every shard at its next use") {
   const Dictionary dictionary;
   for (int i = 0; i < 500; ++i) dictionary.put("key" + std::to_string(i), "value");
-  dictionary.segment().header().clear_generation.fetch_add(1);
+  dictionary.clear_for_readers();
   REQUIRE(count_items(dictionary.segment()) == 0);
   for (int i = 0; i < 500; ++i) REQUIRE_FALSE(dictionary.get("key" + std::to_string(i)));
   dictionary.put("key3", "again");
   require_same(dictionary, {{"key3", "again"}});
   // And one that died in the shard itself, with the generation stored and the pages not given back.
-  dictionary.segment().header().clear_generation.fetch_add(1);
+  dictionary.clear_for_readers();
   Shard& shard = dictionary.shard_of("key3");
   shard.dirty.store(1);
   step_epoch(shard);

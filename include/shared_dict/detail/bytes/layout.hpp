@@ -83,7 +83,7 @@ struct Header {
   // Read by everybody, changed rarely.
   Word32 committed;                // pages that memory stands behind; only grows; stored under the pool's lock
   Word32 areas_used;               // 1: some bit of area_users has been set, ever
-  Word64 clear_generation;         // true: a shard of another generation is empty; stored with all shards locked
+  Word64 clear_generation;         // ClearWord, true: a shard of another generation is empty; stored with all shards locked
   std::byte pad2[48];
 
   // Taken by writers when max_items or heap_size is near; protects nothing but the comparison with it.
@@ -152,7 +152,7 @@ struct Shard {
   // Read by readers. Stored under the lock.
   Word64 epoch;                    // steps before a table or an unversioned block is freed; never reset
   Word64 table;                    // TableWord, true
-  Word64 generation;               // true: differs from the header's: everything here was cleared
+  Word64 generation;               // ClearWord, true: differs from the header's: everything here was cleared
   std::byte pad1[40];
 
   // Derived. Written under the lock; the words are also read without, as a hint.

@@ -207,4 +207,23 @@ class RecordState {
   std::uint64_t bits_ = 0;
 };
 
+// How often the dictionary was cleared, said twice: a shard of another generation is empty, and a flipped bit must not make it so.
+//
+//   63              32 31               0
+//  +------------------+------------------+
+//  | clears           | clears           |
+//  +------------------+------------------+
+class ClearWord {
+ public:
+  constexpr explicit ClearWord(std::uint64_t bits) noexcept : bits_(bits) {}
+
+  constexpr std::uint64_t bits() const noexcept { return bits_; }
+  constexpr bool valid() const noexcept { return bits_ >> 32 == (bits_ & kHalf); }
+  constexpr ClearWord next() const noexcept { return ClearWord(((bits_ + 1) & kHalf) << 32 | ((bits_ + 1) & kHalf)); }
+
+ private:
+  static constexpr std::uint64_t kHalf = 0xffff'ffff;
+  std::uint64_t bits_ = 0;
+};
+
 }  // namespace shared_dict::detail

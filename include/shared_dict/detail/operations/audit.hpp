@@ -138,6 +138,7 @@ class Audit {
     if (run->word.kind() == PageKind::large) {
       const std::uint64_t room = std::uint64_t{run->word.pages()} * segment_.identity().page_bytes;
       if (size > room || size + segment_.identity().page_bytes <= room) note(where + "its run has the wrong length");
+      if (size <= segment_.classes().largest_block()) note(where + "it is too small for a run of its own");
     } else if (run->word.size_class() >= segment_.classes().count() ||
                size > segment_.classes()[run->word.size_class()].block_bytes) {
       note(where + "it is larger than its block");

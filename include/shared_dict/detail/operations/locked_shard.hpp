@@ -50,6 +50,7 @@ class LockedShard {
     // relaxed: `dirty` was set by whoever released the lock; the generation is stored with all locks held.
     const std::uint64_t generation = segment_.header().clear_generation.load(std::memory_order_relaxed);
     if (get(shard_.generation) != generation) [[unlikely]] {
+      require_generations(segment_, shard_, writer_.attachment.name());
       reset_shard(writer_, heap_, shard_, index_, generation);
       // relaxed, both: as above. A free shard has no intent: a bit of it was flipped.
     } else if (shard_.dirty.load(std::memory_order_relaxed) != 0 || shard_.intent.load(std::memory_order_relaxed) != 0) [[unlikely]] {
@@ -299,6 +300,7 @@ class LockedShard {
   // Doubles the table for `n` more keys, or makes it even larger for many; where tombstones are what fills it, only sweeps them away.
   // If there is no memory for it the old table goes on, as long as it has a free slot and an empty one to end searches.
   SHARED_DICT_COLD void grow(std::uint64_t n, bool can_go_on) {
+    if (items() > slot_count()) damaged("a shard's count of items is larger than its table");
     const std::uint32_t smallest = static_cast<std::uint32_t>(std::countr_zero(segment_.identity().page_bytes)) - 6;
     std::uint32_t log2 = table_word().none() ? smallest : table_word().log2_buckets();
     while ((items() + n) * 8 > (std::uint64_t{kSlotsPerBucket} << log2) * 5) ++log2;

@@ -47,6 +47,16 @@ SHARED_DICT_HOT ShardView view_shard(const Segment& segment, std::uint32_t index
   return view;
 }
 
+// A shard whose generation isn't the dictionary's is empty, unless one of the two is no generation at all.
+SHARED_DICT_COLD inline void require_generations(const Segment& segment, const Shard& shard, const std::string& name) {
+  // relaxed, both: each of them is one at every moment.
+  if (ClearWord(shard.generation.load(std::memory_order_relaxed)).valid() &&
+      ClearWord(segment.header().clear_generation.load(std::memory_order_relaxed)).valid()) {
+    return;
+  }
+  fail_corrupted(name, "the count of clears contradicts itself");
+}
+
 inline std::uint64_t load_version(const Bucket& bucket) noexcept {
   // [V3] acquire, pairs with [V2]: a version goes with the slot word that was stored before it, or a later one.
   return bucket.version.load(std::memory_order_acquire);
@@ -89,7 +99,10 @@ SHARED_DICT_COLD bool search_value(const Segment& segment, const std::string& na
   const std::uint32_t tag = hash_tag(key.hash);
   for (;; cpu_relax()) {
     const ShardView view = view_shard(segment, index);
-    if (view.table.none()) return false;
+    if (view.table.none()) {
+      require_generations(segment, *view.shard, name);
+      return false;
+    }
     if (!segment.holds_table(view.table)) {
       if (!same_epoch(view)) continue;
       fail_corrupted(name, "a table lies outside the segment");

@@ -29,7 +29,10 @@ class ShardScan {
       // slot word was read with acquire.
       const std::uint64_t insertions = shard.insertions.load(std::memory_order_acquire);
       const ShardView view = view_shard(segment, index);
-      if (view.table.none()) return;
+      if (view.table.none()) {
+        require_generations(segment, shard, name);
+        return;
+      }
       const bool complete = collect(segment, name, view);
       if (!same_epoch(view)) {
         cpu_relax();

@@ -1,0 +1,44 @@
+// Small stored dictionaries with one of everything: tables, spans of several classes, a large block, free runs, tombstones, spares.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <random>
+
+#include "support/families.hpp"
+#include "support/stored_image.hpp"
+
+namespace shared_dict::test {
+
+inline constexpr std::size_t kMadeKeys = 40;  ///< keys that the operations are about; most of them are there
+
+template <class Family>
+class MadeDictionary : public StoredImage<Family> {
+ public:
+  explicit MadeDictionary(Left left, std::uint64_t seed = 1, std::size_t max_items = 0)
+      : StoredImage<Family>({.heap_size = 160 * 1024,
+                             .max_items = max_items,
+                             .lock_timeout = std::chrono::milliseconds(1),
+                             .max_processes = 3},
+                            left, seed, fill) {}
+
+ private:
+  static void fill(typename StoredImage<Family>::Dict& dict) {
+    std::minstd_rand random(1);
+    for (std::size_t i = 0; i < kMadeKeys; ++i) dict.insert(Family::key(i), Family::value(random));
+    if constexpr (requires(typename Family::Value value) { value.resize(40'000 / sizeof(value[0])); }) {
+      typename Family::Value large;
+      for (const std::size_t key : {kMadeKeys, kMadeKeys + 1}) {
+        large.resize(36'000 / sizeof(large[0]));
+        dict.insert(Family::key(key), large);  // runs that are free afterwards, before others
+      }
+      dict.insert_or_assign(Family::key(1), large);
+      dict.erase(Family::key(kMadeKeys));
+      dict.erase(Family::key(kMadeKeys + 1));
+    }
+    for (std::size_t i = 2; i < kMadeKeys; i += 7) dict.erase(Family::key(i));
+    for (std::size_t i = 0; i < kMadeKeys; i += 3) dict.assign(Family::key(i), Family::value(random));
+  }
+};
+
+}  // namespace shared_dict::test

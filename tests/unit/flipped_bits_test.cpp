@@ -1,0 +1,142 @@
+// A dictionary of which any bit was flipped is attached and used. It must refuse, or show by its audit that something is wrong, or answer
+// all questions right: no access outside its mapping, no endless loop, no wrong answer that nobody can notice. (A flipped bit of a value
+// is a value like any other.)
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/effort.hpp"
+#include "support/flips.hpp"
+#include "support/made_dictionary.hpp"
+
+using namespace shared_dict;
+using namespace shared_dict::test;
+
+namespace {
+
+using Candidates = std::vector<Flip>;
+
+bool is_metadata(const Region& region) {
+  return region.name == "header" || region.name == "records" || region.name == "shards" || region.name == "page table" ||
+         region.name == "slot table";
+}
+
+/// All bits of the regions that are wanted.
+template <class Family, class Wanted>
+Candidates bits_of(const StoredImage<Family>& image, Wanted wanted) {
+  Candidates all;
+  for (const Region& region : image.regions()) {
+    if (!wanted(region)) continue;
+    for (std::uint64_t bit = 0; bit < region.bytes * 8; ++bit) {
+      all.push_back({region.begin + bit / 8, static_cast<std::uint32_t>(bit % 8)});
+    }
+  }
+  return all;
+}
+
+/// `count` random ones of them.
+Candidates sample(Candidates all, std::size_t count, std::uint64_t salt) {
+  if (all.size() <= count) return all;
+  std::mt19937_64 random(test_seed() ^ salt);
+  std::shuffle(all.begin(), all.end(), random);
+  all.resize(count);
+  return all;
+}
+
+void require_no_harm(const FlipResults& results, const char* what) {
+  for (const std::string& harm : results.harm) UNSCOPED_INFO(harm);
+  REQUIRE(results.harm.empty());
+  report(what, {{"flips", results.flips}, {"refused", results.refused}, {"noticed", results.noticed}, {"verified", results.verified}});
+}
+
+template <class Family>
+void flip_each(StoredImage<Family>& image, const Candidates& candidates, const char* what) {
+  Flips<Family> flips(image, kMadeKeys);
+  require_no_harm(flips.run(candidates.size(), [&](std::uint64_t i) { return Candidates{candidates[i]}; }), what);
+}
+
+bool is_heap(const Region& region) { return region.name == "heap"; }
+bool is_else(const Region& region) { return !is_heap(region) && !is_metadata(region); }
+
+// All, or as many as take no longer where everything takes twenty times as long.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SHARED_DICT_SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SHARED_DICT_SLOW 1
+#endif
+#endif
+#ifdef SHARED_DICT_SLOW
+constexpr std::size_t kAll = 3000;
+#else
+constexpr std::size_t kAll = SIZE_MAX;
+#endif
+
+}  // namespace
+
+// Integers are replaced in place.
+TEST_CASE("any flipped bit of what leads to integers is refused, noticed, or does no harm") {
+  MadeDictionary<Integers> image(Left::closed);
+  flip_each(image, sample(bits_of(image, is_metadata), kAll, 1), "one bit of header, records, shards, pages, tables; integers");
+}
+
+TEST_CASE("any flipped bit of what leads to texts is refused, noticed, or does no harm") {
+  MadeDictionary<Words> image(Left::closed);
+  const auto is_short = [](const Region& region) { return is_metadata(region) && region.name != "slot table"; };
+  flip_each(image, sample(bits_of(image, is_short), kAll, 2), "one bit of header, records, shards, pages; texts");
+}
+
+TEST_CASE("any flipped bit of a table of texts is refused, noticed, or does no harm") {
+  MadeDictionary<Words> image(Left::closed);
+  const auto is_table = [](const Region& region) { return region.name == "slot table"; };
+  flip_each(image, sample(bits_of(image, is_table), std::min<std::size_t>(kAll, 20'000), 8), "one bit of tables; texts");
+}
+
+TEST_CASE("any flipped bit of what a dead process left is refused, noticed, or does no harm") {
+  MadeDictionary<Integers> integers(Left::dead);
+  flip_each(integers, sample(bits_of(integers, is_metadata), std::min<std::size_t>(kAll, 20'000), 3), "one bit after a death; integers");
+  MadeDictionary<Words> texts(Left::dead);
+  flip_each(texts, sample(bits_of(texts, is_metadata), std::min<std::size_t>(kAll, 20'000), 4), "one bit after a death; texts");
+}
+
+TEST_CASE("any flipped bit of the items themselves is refused, noticed, or does no harm") {
+  MadeDictionary<Words> texts(Left::closed);
+  flip_each(texts, sample(bits_of(texts, is_heap), std::min<std::size_t>(kAll, 10'000), 5), "one bit of the heap; texts");
+  MadeDictionary<Integers> integers(Left::dead);
+  flip_each(integers, sample(bits_of(integers, is_heap), std::min<std::size_t>(kAll, 10'000), 6), "one bit of the heap; integers");
+}
+
+TEST_CASE("a flipped bit where nothing is stored does no harm") {
+  MadeDictionary<Words> image(Left::dead);
+  flip_each(image, sample(bits_of(image, is_else), std::min<std::size_t>(kAll, 5'000), 7), "one bit of areas and unused pages");
+}
+
+TEST_CASE("several flipped bits at once are refused, noticed, or do no harm", "[long]") {
+  MadeDictionary<Words> texts(Left::dead);
+  MadeDictionary<Integers> integers(Left::closed);
+  std::mt19937_64 random(test_seed());
+  Effort effort(20);
+  std::uint64_t rounds = 0;
+  const auto flip_some = [&](auto& image) {
+    const Candidates candidates = bits_of(image, [](const Region& region) { return is_heap(region) || is_metadata(region); });
+    std::vector<Candidates> chosen(100);
+    for (Candidates& flips : chosen) {
+      for (std::uint64_t n = 2 + random() % 3; n > 0; --n) flips.push_back(candidates[random() % candidates.size()]);
+    }
+    Flips flips(image, kMadeKeys);
+    const FlipResults results = flips.run(chosen.size(), [&](std::uint64_t i) { return chosen[i]; });
+    for (const std::string& harm : results.harm) UNSCOPED_INFO(harm);
+    REQUIRE(results.harm.empty());
+    rounds += results.flips;
+  };
+  while (effort.more()) {
+    flip_some(texts);
+    flip_some(integers);
+  }
+  report("two to four bits at once", {{"rounds", rounds}});
+}
