@@ -103,3 +103,9 @@ set(SHARED_DICT_FAULTS_TESTS
     objects_test.cpp
     recovery_test.cpp
     words_test.cpp)
+set(SHARED_DICT_FUZZ_TESTS
+    replay_test.cpp)
+set(SHARED_DICT_FUZZERS
+    operations_fuzz.cpp
+    segment_fuzz.cpp
+    values_fuzz.cpp)

@@ -37,7 +37,8 @@ class Exercise {
   using Contents = std::unordered_map<Key, Value, typename Family::Hash>;
 
   /// Keys 0 to `keys` are asked for. The operations follow from `seed`.
-  Exercise(std::size_t keys, std::uint64_t seed) : keys_(keys), random_(static_cast<std::minstd_rand::result_type>(seed)) {}
+  Exercise(std::size_t keys, std::uint64_t seed)
+      : keys_(keys), random_(static_cast<std::minstd_rand::result_type>(seed)) {}
 
   /// `open()` returns the dictionary; `expected`: what it held before it was damaged, if that is known. What must not be ends in a
   /// std::logic_error.
@@ -52,7 +53,8 @@ class Exercise {
       expect(consistent_, "the answers contradicted each other, and the audit has nothing to say");
       const std::optional<Contents> now = look(dict);
       if (now && before) expect(*now == *before, "the answers changed, and the audit has nothing to say");
-      if (now && expected != nullptr) expect(*now == *expected, "the answers are wrong, and the audit has nothing to say");
+      if (now && expected != nullptr)
+        expect(*now == *expected, "the answers are wrong, and the audit has nothing to say");
       known_ = now.has_value();
       if (now) model_ = *now;
     }
@@ -150,7 +152,8 @@ class Exercise {
     attempt([&] { kept = dict.view(Family::key(below(random_, keys_))); });
     bytes.assign(kept.bytes().begin(), kept.bytes().end());
     for (std::size_t i = 0; i < 20; ++i) change_one(dict, Family::key(below(random_, keys_)), i % 12);
-    if (known_) expect(std::equal(bytes.begin(), bytes.end(), kept.bytes().begin(), kept.bytes().end()), "a view has changed");
+    if (known_)
+      expect(std::equal(bytes.begin(), bytes.end(), kept.bytes().begin(), kept.bytes().end()), "a view has changed");
     kept = View<Value>();
     std::vector<std::pair<Key, Value>> items;
     for (int i = 0; i < 5; ++i) items.emplace_back(Family::key(below(random_, keys_)), Family::value(random_));

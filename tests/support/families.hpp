@@ -42,7 +42,9 @@ struct Words {
   using Hash = std::hash<std::string>;
   static Key key(std::size_t i) { return std::string(i % 301, 'k') + std::to_string(i); }
   template <class Source>
-  static Value value(Source& random) { return random_text(random, 300); }
+  static Value value(Source& random) {
+    return random_text(random, 300);
+  }
   template <class Source>
   static void change(Value& value, Source& random) {
     if (below(random, 2) == 0) {
@@ -60,9 +62,13 @@ struct Integers {
   using Hash = std::hash<std::uint64_t>;
   static Key key(std::size_t i) { return i % 2 == 0 ? i : i * 0x9E37'79B9'7F4A'7C15ULL; }
   template <class Source>
-  static Value value(Source& random) { return below(random, 4) == 0 ? below(random, 3) : random(); }
+  static Value value(Source& random) {
+    return below(random, 4) == 0 ? below(random, 3) : random();
+  }
   template <class Source>
-  static void change(Value& value, Source& random) { value += random(); }
+  static void change(Value& value, Source& random) {
+    value += random();
+  }
 };
 
 struct Record {
@@ -86,7 +92,9 @@ struct Records {
     return record;
   }
   template <class Source>
-  static void change(Value& value, Source& random) { value.more[below(random, 7)]++; }
+  static void change(Value& value, Source& random) {
+    value.more[below(random, 7)]++;
+  }
 };
 
 struct Lists {

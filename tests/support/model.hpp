@@ -65,7 +65,7 @@ class Model {
     const std::size_t turns = run_.operations / run_.processes;
     for (std::size_t i = 0; i < turns && !used_up(); ++i) {
       step();
-      if (i % run_.check_every == 0) check_all();
+      if ((i + 1) % run_.check_every == 0) check_all();
     }
     check_all();
     while (!views_.empty()) let_go();

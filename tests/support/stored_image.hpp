@@ -63,7 +63,8 @@ class StoredImage {
 
   /// `fill(dict)` stores what the dictionary holds.
   template <class Fill>
-  StoredImage(Options options, Left left, std::uint64_t seed, Fill fill) : place_(detail::default_place()), options_(std::move(options)) {
+  StoredImage(Options options, Left left, std::uint64_t seed, Fill fill)
+      : place_(detail::default_place()), options_(std::move(options)) {
     options_.directory = place_.path();
     options_.lifetime = Lifetime::persistent;
     {
@@ -173,12 +174,13 @@ class StoredImage {
     const detail::Writer writer(attachment, kHangDeadline);
     const detail::PagePool pool(writer);
     const std::uint64_t used = pool.frontier() * sizeof(detail::Page);
-    regions_ = {{"header", 0, detail::kHeaderBytes},
-                {"records", identity.records_at, identity.max_processes * sizeof(detail::ProcessRecord)},
-                {"shards", identity.shards_at, identity.shard_count * sizeof(detail::Shard)},
-                {"areas", identity.areas_at, identity.max_processes * sizeof(detail::ProcessArea)},
-                {"page table", identity.pages_at, used},
-                {"rest of the page table", identity.pages_at + used, identity.page_count * sizeof(detail::Page) - used}};
+    regions_ = {
+        {"header", 0, detail::kHeaderBytes},
+        {"records", identity.records_at, identity.max_processes * sizeof(detail::ProcessRecord)},
+        {"shards", identity.shards_at, identity.shard_count * sizeof(detail::Shard)},
+        {"areas", identity.areas_at, identity.max_processes * sizeof(detail::ProcessArea)},
+        {"page table", identity.pages_at, used},
+        {"rest of the page table", identity.pages_at + used, identity.page_count * sizeof(detail::Page) - used}};
     const auto end = pool.frontier();
     pool.for_each_run([&](std::uint32_t page, detail::PageWord word) {
       const bool table = word.kind() == detail::PageKind::table;
@@ -200,7 +202,8 @@ class StoredImage {
         detail::Entry entry;
         if (!word.is_entry() || !detail::read_entry(segment, word.offset(), entry)) continue;
         const detail::Bytes value = entry.value(segment);
-        values_.push_back({detail::decode_key<Key>(entry.key(segment), "name"), entry.value_at, {value.begin(), value.end()}});
+        values_.push_back(
+            {detail::decode_key<Key>(entry.key(segment), "name"), entry.value_at, {value.begin(), value.end()}});
       }
     }
   }
@@ -236,7 +239,8 @@ class StoredImage {
   void empty(std::uint64_t begin, std::uint64_t end) const {
     if (begin == end) return;
     const auto mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    if (::fallocate(descriptor_, mode, static_cast<off_t>(begin), static_cast<off_t>(end - begin)) != 0) fail("fallocate");
+    if (::fallocate(descriptor_, mode, static_cast<off_t>(begin), static_cast<off_t>(end - begin)) != 0)
+      fail("fallocate");
   }
 
   Place place_;

@@ -22,8 +22,8 @@ namespace {
 using Candidates = std::vector<Flip>;
 
 bool is_metadata(const Region& region) {
-  return region.name == "header" || region.name == "records" || region.name == "shards" || region.name == "page table" ||
-         region.name == "slot table";
+  return region.name == "header" || region.name == "records" || region.name == "shards" ||
+         region.name == "page table" || region.name == "slot table";
 }
 
 /// All bits of the regions that are wanted.
@@ -51,7 +51,10 @@ Candidates sample(Candidates all, std::size_t count, std::uint64_t salt) {
 void require_no_harm(const FlipResults& results, const char* what) {
   for (const std::string& harm : results.harm) UNSCOPED_INFO(harm);
   REQUIRE(results.harm.empty());
-  report(what, {{"flips", results.flips}, {"refused", results.refused}, {"noticed", results.noticed}, {"verified", results.verified}});
+  report(what, {{"flips", results.flips},
+                {"refused", results.refused},
+                {"noticed", results.noticed},
+                {"verified", results.verified}});
 }
 
 template <class Family>
@@ -82,7 +85,8 @@ constexpr std::size_t kAll = SIZE_MAX;
 // Integers are replaced in place.
 TEST_CASE("any flipped bit of what leads to integers is refused, noticed, or does no harm") {
   MadeDictionary<Integers> image(Left::closed);
-  flip_each(image, sample(bits_of(image, is_metadata), kAll, 1), "one bit of header, records, shards, pages, tables; integers");
+  flip_each(image, sample(bits_of(image, is_metadata), kAll, 1),
+            "one bit of header, records, shards, pages, tables; integers");
 }
 
 TEST_CASE("any flipped bit of what leads to texts is refused, noticed, or does no harm") {
@@ -94,26 +98,32 @@ TEST_CASE("any flipped bit of what leads to texts is refused, noticed, or does n
 TEST_CASE("any flipped bit of a table of texts is refused, noticed, or does no harm") {
   MadeDictionary<Words> image(Left::closed);
   const auto is_table = [](const Region& region) { return region.name == "slot table"; };
-  flip_each(image, sample(bits_of(image, is_table), std::min<std::size_t>(kAll, 20'000), 8), "one bit of tables; texts");
+  flip_each(image, sample(bits_of(image, is_table), std::min<std::size_t>(kAll, 20'000), 8),
+            "one bit of tables; texts");
 }
 
 TEST_CASE("any flipped bit of what a dead process left is refused, noticed, or does no harm") {
   MadeDictionary<Integers> integers(Left::dead);
-  flip_each(integers, sample(bits_of(integers, is_metadata), std::min<std::size_t>(kAll, 20'000), 3), "one bit after a death; integers");
+  flip_each(integers, sample(bits_of(integers, is_metadata), std::min<std::size_t>(kAll, 20'000), 3),
+            "one bit after a death; integers");
   MadeDictionary<Words> texts(Left::dead);
-  flip_each(texts, sample(bits_of(texts, is_metadata), std::min<std::size_t>(kAll, 20'000), 4), "one bit after a death; texts");
+  flip_each(texts, sample(bits_of(texts, is_metadata), std::min<std::size_t>(kAll, 20'000), 4),
+            "one bit after a death; texts");
 }
 
 TEST_CASE("any flipped bit of the items themselves is refused, noticed, or does no harm") {
   MadeDictionary<Words> texts(Left::closed);
-  flip_each(texts, sample(bits_of(texts, is_heap), std::min<std::size_t>(kAll, 10'000), 5), "one bit of the heap; texts");
+  flip_each(texts, sample(bits_of(texts, is_heap), std::min<std::size_t>(kAll, 10'000), 5),
+            "one bit of the heap; texts");
   MadeDictionary<Integers> integers(Left::dead);
-  flip_each(integers, sample(bits_of(integers, is_heap), std::min<std::size_t>(kAll, 10'000), 6), "one bit of the heap; integers");
+  flip_each(integers, sample(bits_of(integers, is_heap), std::min<std::size_t>(kAll, 10'000), 6),
+            "one bit of the heap; integers");
 }
 
 TEST_CASE("a flipped bit where nothing is stored does no harm") {
   MadeDictionary<Words> image(Left::dead);
-  flip_each(image, sample(bits_of(image, is_else), std::min<std::size_t>(kAll, 5'000), 7), "one bit of areas and unused pages");
+  flip_each(image, sample(bits_of(image, is_else), std::min<std::size_t>(kAll, 5'000), 7),
+            "one bit of areas and unused pages");
 }
 
 TEST_CASE("several flipped bits at once are refused, noticed, or do no harm", "[long]") {
@@ -123,7 +133,8 @@ TEST_CASE("several flipped bits at once are refused, noticed, or do no harm", "[
   Effort effort(20);
   std::uint64_t rounds = 0;
   const auto flip_some = [&](auto& image) {
-    const Candidates candidates = bits_of(image, [](const Region& region) { return is_heap(region) || is_metadata(region); });
+    const Candidates candidates =
+        bits_of(image, [](const Region& region) { return is_heap(region) || is_metadata(region); });
     std::vector<Candidates> chosen(100);
     for (Candidates& flips : chosen) {
       for (std::uint64_t n = 2 + random() % 3; n > 0; --n) flips.push_back(candidates[random() % candidates.size()]);

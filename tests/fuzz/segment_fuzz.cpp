@@ -1,0 +1,8 @@
+// libFuzzer's entry to segment_body.hpp. What is wrong leaves as an exception, which ends the program and keeps the input.
+
+#include "fuzz/segment_body.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  shared_dict::test::segment_body({data, size});
+  return 0;
+}
