@@ -174,6 +174,7 @@ class StoredImage {
     const detail::Writer writer(attachment, kHangDeadline);
     const detail::PagePool pool(writer);
     const std::uint64_t used = pool.frontier() * sizeof(detail::Page);
+    find_occupied(segment);
     regions_ = {
         {"header", 0, detail::kHeaderBytes},
         {"records", identity.records_at, identity.max_processes * sizeof(detail::ProcessRecord)},
@@ -192,6 +193,22 @@ class StoredImage {
       const detail::TableWord table(segment.shard(i).table.load());
       if (!table.none()) find_values(segment, table);
     }
+  }
+
+  /// What has memory behind it, so that no other memory is ever needed.
+  void find_occupied(const detail::Segment& segment) {
+    const detail::Identity& identity = segment.identity();
+    occupied_ = {{0, identity.areas_at}};
+    for (std::uint32_t i = 0; i < identity.max_processes; ++i) {
+      const std::uint32_t area_pages = segment.record(i).area_committed;
+      for (std::uint32_t page = 0; page < sizeof(detail::ProcessArea) / 4096; ++page) {
+        const std::uint64_t begin = identity.areas_at + i * sizeof(detail::ProcessArea) + page * 4096;
+        if ((area_pages >> page & 1) != 0) occupied_.emplace_back(begin, begin + 4096);
+      }
+    }
+    const std::uint32_t pages = segment.committed_pages().value();
+    occupied_.emplace_back(identity.pages_at, identity.pages_at + pages * sizeof(detail::Page));
+    occupied_.emplace_back(identity.data_at, segment.page_offset(pages));
   }
 
   void find_values(const detail::Segment& segment, detail::TableWord table) {
@@ -227,13 +244,7 @@ class StoredImage {
   }
 
   void take_bytes() {
-    for (off_t end = 0;;) {
-      const off_t begin = ::lseek(descriptor_, end, SEEK_DATA);
-      if (begin < 0) break;
-      end = ::lseek(descriptor_, begin, SEEK_HOLE);
-      extents_.push_back({static_cast<std::uint64_t>(begin), {bytes_ + begin, bytes_ + end}});
-    }
-    if (extents_.empty()) fail("lseek");
+    for (const auto& [begin, end] : occupied_) extents_.push_back({begin, {bytes_ + begin, bytes_ + end}});
   }
 
   void empty(std::uint64_t begin, std::uint64_t end) const {
@@ -248,6 +259,7 @@ class StoredImage {
   Contents contents_;
   std::vector<Region> regions_;
   std::vector<ValuePlace> values_;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> occupied_;  ///< begin and end
   std::vector<Extent> extents_;
   std::uint64_t size_ = 0;
   int descriptor_ = -1;

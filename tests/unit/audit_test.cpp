@@ -113,7 +113,7 @@ TEST_CASE("the audit notices each wrong field of the pool") {
   CHECK(one.problems().empty());
   CHECK(noticed([](const Varied& d) { d.pool().frontier.fetch_add(1); }));
   CHECK(noticed([](const Varied& d) { d.pool().frontier.fetch_sub(1); }));
-  CHECK(noticed([](const Varied& d) { d.segment().header().committed.store(d.pool().frontier.load() - 1); }));
+  CHECK(noticed([](const Varied& d) { d.segment().header().committed.store(CheckedCount::of(d.pool().frontier.load() - 1).bits()); }));
   CHECK(noticed([](const Varied& d) { d.segment().page(d.free_run()).next = 1; }));
 }
 

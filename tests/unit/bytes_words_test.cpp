@@ -101,13 +101,13 @@ TEST_CASE("a record's state steps its generation when it is freed, and keeps it 
   REQUIRE(RecordState(0xffff'ffff, true).freed().generation() == 0);
 }
 
-TEST_CASE("a count of clears with a flipped bit is none") {
-  ClearWord word(0);
-  for (std::uint64_t clears = 0; clears < 1000; ++clears) {
+TEST_CASE("a count that is said twice is none with a flipped bit") {
+  CheckedCount word(0);
+  for (std::uint64_t n = 0; n < 1000; ++n) {
     REQUIRE(word.valid());
-    REQUIRE(word.bits() == (clears << 32 | clears));
-    for (int bit = 0; bit < 64; ++bit) REQUIRE_FALSE(ClearWord(word.bits() ^ std::uint64_t{1} << bit).valid());
+    REQUIRE(word.bits() == (n << 32 | n));
+    for (int bit = 0; bit < 64; ++bit) REQUIRE_FALSE(CheckedCount(word.bits() ^ std::uint64_t{1} << bit).valid());
     word = word.next();
   }
-  REQUIRE(ClearWord(~std::uint64_t{0}).next().bits() == 0);
+  REQUIRE(CheckedCount(~std::uint64_t{0}).next().bits() == 0);
 }

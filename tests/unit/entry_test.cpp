@@ -31,7 +31,7 @@ struct Dictionary {
     data = segment().page_offset(pool.take(PageWord(PageKind::large, 8, 0)));
   }
   Segment& segment() const { return attachment->segment(); }
-  std::uint64_t committed_end() const { return segment().page_offset(segment().header().committed.load()); }
+  std::uint64_t committed_end() const { return segment().page_offset(segment().committed_pages().value()); }
 };
 
 std::vector<std::byte> sample(std::size_t size, unsigned salt) {
@@ -119,7 +119,7 @@ TEST_CASE("memory that is committed later is known to be there") {
   Segment& segment = dictionary.segment();
   const std::uint64_t end = dictionary.committed_end();
   REQUIRE_FALSE(segment.holds(end, 8));
-  REQUIRE_FALSE(segment.commit(segment.header().committed.load() + 1));
+  REQUIRE_FALSE(segment.commit(segment.committed_pages().value() + 1));
   REQUIRE(segment.holds(end, 8));
   REQUIRE_FALSE(segment.commit(1));
   REQUIRE(segment.holds(end, 8));

@@ -13,6 +13,8 @@
 #include "support/effort.hpp"
 #include "support/flips.hpp"
 #include "support/made_dictionary.hpp"
+#include "support/place.hpp"
+#include "support/small_place.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::test;
@@ -63,6 +65,7 @@ void flip_each(StoredImage<Family>& image, const Candidates& candidates, const c
   require_no_harm(flips.run(candidates.size(), [&](std::uint64_t i) { return Candidates{candidates[i]}; }), what);
 }
 
+bool is_short(const Region& region) { return is_metadata(region) && region.name != "slot table"; }
 bool is_heap(const Region& region) { return region.name == "heap"; }
 bool is_else(const Region& region) { return !is_heap(region) && !is_metadata(region); }
 
@@ -91,7 +94,6 @@ TEST_CASE("any flipped bit of what leads to integers is refused, noticed, or doe
 
 TEST_CASE("any flipped bit of what leads to texts is refused, noticed, or does no harm") {
   MadeDictionary<Words> image(Left::closed);
-  const auto is_short = [](const Region& region) { return is_metadata(region) && region.name != "slot table"; };
   flip_each(image, sample(bits_of(image, is_short), kAll, 2), "one bit of header, records, shards, pages; texts");
 }
 
@@ -119,6 +121,28 @@ TEST_CASE("any flipped bit of the items themselves is refused, noticed, or does 
   flip_each(integers, sample(bits_of(integers, is_heap), std::min<std::size_t>(kAll, 10'000), 6),
             "one bit of the heap; integers");
 }
+
+#if defined(__linux__)
+TEST_CASE("no flipped bit leads to memory that isn't there") {
+  constexpr auto kPatience = std::chrono::minutes(10);
+  in_small_place(
+      [](const std::filesystem::path& place, const Say& say) {
+        const Environment here("SHARED_DICT_DIR", place.string());
+        MadeDictionary<Words> image(Left::dead);
+        write_ballast(place / "ballast");
+        const Candidates candidates = sample(bits_of(image, is_short), std::min<std::size_t>(kAll, 30'000), 9);
+        const FlipResults results = Flips<Words>(image, kMadeKeys).run(candidates.size(), [&](std::uint64_t i) {
+          return Candidates{candidates[i]};
+        });
+        std::string harm;
+        for (const std::string& one : results.harm) harm += one + '\n';
+        say(harm);
+        report("one bit where no memory is left; texts", {{"flips", results.flips}, {"verified", results.verified}});
+        return harm.empty() ? 0 : Forked::kFailed;
+      },
+      kPatience);
+}
+#endif
 
 TEST_CASE("a flipped bit where nothing is stored does no harm") {
   MadeDictionary<Words> image(Left::dead);

@@ -122,7 +122,7 @@ TEST_CASE("the figures add up to each other, to the items and to the memory in u
     REQUIRE(gc.largest_free_block <= gc.total_free_space);
     REQUIRE((gc.total_free_blocks == 0) == (gc.total_free_space == 0));
     REQUIRE(gc.retired_blocks == 0);
-    const std::uint64_t committed = d.segment().header().committed.load();
+    const std::uint64_t committed = d.segment().committed_pages().value();
     REQUIRE(stats.heap_committed == d.segment().identity().areas_at + committed * (page_bytes + sizeof(Page)));
     REQUIRE(pages.free + pages.tables + pages.large + pages.blocks + pages.span_ends <= committed * page_bytes);
   }

@@ -3,8 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <functional>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -15,12 +13,9 @@
 #include "support/catch.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
-#include "support/place.hpp"
+#include "support/small_place.hpp"
 
 #if defined(__linux__)
-
-#include <sched.h>
-#include <sys/mount.h>
 
 using namespace shared_dict;
 using namespace shared_dict::test;
@@ -33,25 +28,6 @@ constexpr std::size_t kKiB = 1024;
 constexpr std::size_t kMiB = kKiB * 1024;
 
 using Words = SharedDict<std::string, std::string>;
-using Say = std::function<void(const std::string&)>;
-
-/// Runs `body(directory, say)`, which returns 0 for success, in a child that sees a tmpfs of 4 MiB at `directory`.
-template <class Body>
-void in_small_place(Body body) {
-  const Place place;
-  const Ending ending = run_forked([&](auto&& say) -> int {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        ::mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=4m") != 0) {
-      return Forked::kSkipped;
-    }
-    return body(place.path(), Say(say));
-  });
-  if (ending.exited && ending.status == Forked::kSkipped) {
-    WARN("skipped: mounting a tmpfs is not permitted here");
-    return;
-  }
-  SHARED_DICT_REQUIRE_ENDED_WELL(ending);
-}
 
 std::string key_of(int i) { return "key " + std::to_string(i); }
 std::string value_of(int i) {
@@ -71,14 +47,6 @@ bool holds(const Words& d, int from, int to) {
     if (d.get(key_of(i)) != value_of(i)) return false;
   }
   return true;
-}
-
-/// A file that takes all the space that is left.
-void write_ballast(const fs::path& path) {
-  std::ofstream file(path, std::ios::binary);
-  const std::string block(kKiB, 'b');
-  while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
-  }
 }
 
 }  // namespace

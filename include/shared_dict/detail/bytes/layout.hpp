@@ -81,10 +81,10 @@ struct Header {
   std::byte pad0[3072 - 24 - sizeof(Identity)];
 
   // Read by everybody, changed rarely.
-  Word32 committed;                // pages that memory stands behind; only grows; stored under the pool's lock
+  Word64 committed;                // CheckedCount: pages that memory stands behind; only grows; stored under the pool's lock
+  Word64 clear_generation;         // CheckedCount, true: a shard of another generation is empty; stored with all shards locked
   Word32 areas_used;               // 1: some bit of area_users has been set, ever
-  Word64 clear_generation;         // ClearWord, true: a shard of another generation is empty; stored with all shards locked
-  std::byte pad2[48];
+  std::byte pad2[44];
 
   // Taken by writers when max_items or heap_size is near; protects nothing but the comparison with it.
   Word32 limit_lock;               // LockWord
@@ -152,7 +152,7 @@ struct Shard {
   // Read by readers. Stored under the lock.
   Word64 epoch;                    // steps before a table or an unversioned block is freed; never reset
   Word64 table;                    // TableWord, true
-  Word64 generation;               // ClearWord, true: differs from the header's: everything here was cleared
+  Word64 generation;               // CheckedCount, true: differs from the header's: everything here was cleared
   std::byte pad1[40];
 
   // Derived. Written under the lock; the words are also read without, as a hint.

@@ -207,22 +207,26 @@ class RecordState {
   std::uint64_t bits_ = 0;
 };
 
-// How often the dictionary was cleared, said twice: a shard of another generation is empty, and a flipped bit must not make it so.
+// A count that is said twice, where a flipped bit would be believed: in the number of committed pages, and in that of clears, as a shard of
+// another generation is empty.
 //
 //   63              32 31               0
 //  +------------------+------------------+
-//  | clears           | clears           |
+//  | count            | count            |
 //  +------------------+------------------+
-class ClearWord {
+class CheckedCount {
  public:
-  constexpr explicit ClearWord(std::uint64_t bits) noexcept : bits_(bits) {}
+  constexpr explicit CheckedCount(std::uint64_t bits) noexcept : bits_(bits) {}
+  static constexpr CheckedCount of(std::uint32_t count) noexcept {
+    return CheckedCount(std::uint64_t{count} << 32 | count);
+  }
 
   constexpr std::uint64_t bits() const noexcept { return bits_; }
-  constexpr bool valid() const noexcept { return bits_ >> 32 == (bits_ & kHalf); }
-  constexpr ClearWord next() const noexcept { return ClearWord(((bits_ + 1) & kHalf) << 32 | ((bits_ + 1) & kHalf)); }
+  constexpr bool valid() const noexcept { return bits_ >> 32 == count(); }
+  constexpr std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(bits_); }
+  constexpr CheckedCount next() const noexcept { return of(count() + 1); }
 
  private:
-  static constexpr std::uint64_t kHalf = 0xffff'ffff;
   std::uint64_t bits_ = 0;
 };
 

@@ -47,7 +47,7 @@ class Heap {
     if (shard_.partial[size_class] == 0) size_class = find_span(size_class);
     const SizeClass& shape = classes[size_class];
     const std::uint32_t link = shard_.partial[size_class];
-    check(link <= segment_.identity().page_count, "a list of spans leads outside the segment");
+    check(segment_.has_page(link - 1), "a list of spans leads outside the segment");
     Page& span = segment_.page(link - 1);
     check(load_page_word(segment_, link - 1) == PageWord(PageKind::span, shape.span_pages, shard_index_, size_class),
           "a list of spans leads to something else");
@@ -373,7 +373,7 @@ class Heap {
   void free_block(std::uint64_t offset) {
     check(segment_.holds(offset, kWord), "a block lies outside its span");
     const std::uint32_t page = segment_.page(segment_.page_of(offset)).head.load(std::memory_order_relaxed);  // relaxed: own span
-    check(page < segment_.identity().page_count, "a block lies outside its span");
+    check(segment_.has_page(page), "a block lies outside its span");
     const PageWord word = load_page_word(segment_, page);
     const std::uint32_t size_class = word.size_class();
     check(word.kind() == PageKind::span && word.shard() == shard_index_ && size_class < segment_.classes().count(),
@@ -407,13 +407,13 @@ class Heap {
     Page& span = segment_.page(page);
     span.previous = 0;
     span.next = shard_.partial[size_class];
-    if (span.next != 0 && span.next <= segment_.identity().page_count) segment_.page(span.next - 1).previous = page + 1;
+    if (span.next != 0 && segment_.has_page(span.next - 1)) segment_.page(span.next - 1).previous = page + 1;
     shard_.partial[size_class] = page + 1;
   }
 
   void unlist(std::uint32_t page, std::uint32_t size_class) {
     const Page& span = segment_.page(page);
-    check(span.next <= segment_.identity().page_count && span.previous <= segment_.identity().page_count,
+    check((span.next == 0 || segment_.has_page(span.next - 1)) && (span.previous == 0 || segment_.has_page(span.previous - 1)),
           "a list of spans leads outside the segment");
     if (span.next != 0) segment_.page(span.next - 1).previous = span.previous;
     if (span.previous != 0) {

@@ -36,6 +36,8 @@ class PagePool {
         name_(writer.attachment.name()),
         pool_(segment_.header().pool),
         lock_(writer, pool_.lock, pool_.sleepers) {
+    const auto committed = segment_.committed_pages();
+    if (!committed || frontier() > *committed) fail_corrupted(name_, "its pages lie behind committed memory");
     // relaxed: set by whoever released the lock word that was just acquired.
     if (pool_.dirty.load(std::memory_order_relaxed) != 0) repair();
   }
@@ -89,7 +91,7 @@ class PagePool {
 
   std::uint32_t frontier() const noexcept {
     // relaxed: only changed under the lock that is held.
-    return std::min(pool_.frontier.load(std::memory_order_relaxed), segment_.identity().page_count);
+    return pool_.frontier.load(std::memory_order_relaxed);
   }
 
   // f(page, PageWord) for each run. Throws corrupted if they don't lie one behind the other.

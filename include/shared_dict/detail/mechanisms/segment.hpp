@@ -9,11 +9,13 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include <shared_dict/detail/bytes/geometry.hpp>
 #include <shared_dict/detail/bytes/hash.hpp>
 #include <shared_dict/detail/bytes/layout.hpp>
+#include <shared_dict/detail/bytes/words.hpp>
 #include <shared_dict/detail/platform/compiler.hpp>
 #include <shared_dict/detail/platform/file.hpp>
 
@@ -86,6 +88,17 @@ class Segment {
     return look_again(begin, size);
   }
 
+  // The same of a page and its entry in the page table.
+  bool has_page(std::uint32_t page) const noexcept { return holds(page_offset(page), 1); }
+
+  // How many pages have memory behind them; nothing if the word that says so is damaged.
+  std::optional<std::uint32_t> committed_pages() const noexcept {
+    // relaxed: see holds().
+    const CheckedCount pages(header().committed.load(std::memory_order_relaxed));
+    if (!pages.valid() || pages.count() > identity_.page_count) return std::nullopt;
+    return pages.count();
+  }
+
   SHARED_DICT_HOT bool holds_table(TableWord table) const noexcept {
     return table.log2_buckets() < 40 && holds(table.offset(), table.buckets() * sizeof(Bucket));
   }
@@ -98,8 +111,7 @@ class Segment {
   // Puts memory behind the pages below `pages`, some ahead so that the system call is rare. With the pool's lock held. A death
   // between call and store costs nothing: the call can be repeated.
   std::error_code commit(std::uint32_t pages) noexcept {
-    // relaxed: only changed under the lock that the caller holds.
-    const std::uint32_t committed = header().committed.load(std::memory_order_relaxed);
+    const std::uint32_t committed = committed_pages().value_or(identity_.page_count);
     if (pages <= committed) return {};
     const std::uint32_t ahead = std::clamp(committed / 16, 65536 / identity_.page_bytes, (1U << 20) / identity_.page_bytes);
     const std::uint32_t wished =
@@ -110,16 +122,14 @@ class Segment {
       reached = pages;
     }
     // relaxed: an offset in the new memory gets to others only through a word that is released later.
-    header().committed.store(reached, std::memory_order_relaxed);
+    header().committed.store(CheckedCount::of(reached).bits(), std::memory_order_relaxed);
     return {};
   }
 
  private:
   SHARED_DICT_COLD bool look_again(std::uint64_t begin, std::uint64_t size) const noexcept {
-    // relaxed, both: see holds().
-    const std::uint32_t pages = std::min(header().committed.load(std::memory_order_relaxed), identity_.page_count);
-    const std::uint64_t bytes = std::uint64_t{pages} << page_shift_;
-    known_bytes_.store(bytes, std::memory_order_relaxed);
+    const std::uint64_t bytes = std::uint64_t{committed_pages().value_or(0)} << page_shift_;
+    known_bytes_.store(bytes, std::memory_order_relaxed);  // relaxed: see holds()
     return begin < bytes && size <= bytes - begin;
   }
 

@@ -61,8 +61,6 @@ class Audit {
       runs_.emplace(page, Run{word, {}, false, false});
       if (head_of(page + word.pages() - 1) != page) note("page " + std::to_string(page) + ": its run's end has another head");
     });
-    // relaxed: only grows, under the lock that is held.
-    if (pool.frontier() > segment_.header().committed.load(std::memory_order_relaxed)) note("the frontier lies behind committed memory");
   }
 
   Run* run_of(std::uint64_t offset) {

@@ -29,7 +29,7 @@ inline Stats collect_stats(const Attachment& attachment) noexcept {
   stats.processes = attachment.process_count();
   // relaxed, all that follow: figures for people.
   stats.recoveries = segment.header().recoveries.load(std::memory_order_relaxed);
-  const std::uint64_t pages = segment.header().committed.load(std::memory_order_relaxed);
+  const std::uint64_t pages = segment.committed_pages().value_or(0);
   stats.heap_committed = static_cast<std::size_t>(identity.areas_at + pages * (identity.page_bytes + sizeof(Page)) + area_bytes(segment));
   const std::uint64_t generation = segment.header().clear_generation.load(std::memory_order_relaxed);
   // relaxed, all: as above
@@ -68,7 +68,7 @@ inline GcStats collect_gc_stats(const Writer& writer) {
       const SizeClass& shape = segment.classes()[c];
       std::uint32_t link = shard.fields().partial[c];
       for (std::uint32_t n = 0; link != 0; ++n) {
-        if (link > segment.identity().page_count || n > segment.identity().page_count) {
+        if (!segment.has_page(link - 1) || n > segment.identity().page_count) {
           shard.damaged("a list of spans leads outside the segment");
         }
         const Page& span = segment.page(link - 1);

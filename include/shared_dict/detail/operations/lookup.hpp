@@ -50,8 +50,8 @@ SHARED_DICT_HOT ShardView view_shard(const Segment& segment, std::uint32_t index
 // A shard whose generation isn't the dictionary's is empty, unless one of the two is no generation at all.
 SHARED_DICT_COLD inline void require_generations(const Segment& segment, const Shard& shard, const std::string& name) {
   // relaxed, both: each of them is one at every moment.
-  if (ClearWord(shard.generation.load(std::memory_order_relaxed)).valid() &&
-      ClearWord(segment.header().clear_generation.load(std::memory_order_relaxed)).valid()) {
+  if (CheckedCount(shard.generation.load(std::memory_order_relaxed)).valid() &&
+      CheckedCount(segment.header().clear_generation.load(std::memory_order_relaxed)).valid()) {
     return;
   }
   fail_corrupted(name, "the count of clears contradicts itself");

@@ -325,7 +325,7 @@ inline void clear(const Writer& writer) {
   std::vector<LockedShard> shards = lock_all(writer);
   Word64& generation = writer.attachment.segment().header().clear_generation;
   // relaxed: only stored with all the locks that are held here.
-  const ClearWord last(generation.load(std::memory_order_relaxed));
+  const CheckedCount last(generation.load(std::memory_order_relaxed));
   // [C1] release, pairs with [C3]: the moment.
   generation.store(last.next().bits(), std::memory_order_release);
   for (LockedShard& shard : shards) {
