@@ -10,7 +10,7 @@ header() { compgen -G "/usr/include/$1" > /dev/null || compgen -G "/usr/local/in
 # By what a package is for, where that is easy to see: it may have come in another way.
 have() {
   case $1 in
-    g++ | cmake | pkg-config) command -v "$1" > /dev/null ;;
+    g++ | cmake | pkg-config | python3) command -v "$1" > /dev/null ;;
     clang) command -v clang++ > /dev/null ;;
     libclang-rt-dev) compgen -G "$(clang++ -print-resource-dir)/lib/*/libclang_rt.asan*.a" > /dev/null ;;
     ninja-build) command -v ninja > /dev/null ;;

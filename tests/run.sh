@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh                          all parts
-#   tests/run.sh PART...                  clang | asan | tsan | consumer | default | asan_model
+#   tests/run.sh PART...                  clang | asan | tsan | fuzz | mutants | consumer | default | asan_model
 #   tests/run.sh long SECONDS [PATTERN]   the test cases tagged [long], or those of them whose names contain PATTERN, one after the
 #                                         other for as long as SECONDS altogether; each prints what it did
 #
 # Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `asan_model` is slow
 # and runs only when it is asked for.
 declare -A programs=(
-  [clang]="model processes crash"       # clang, optimised
-  [asan]="unit processes"               # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
+  [clang]="processes crash kill_points" # clang, optimised
+  [asan]="unit processes fuzz"          # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
   [tsan]="unit"                         # ThreadSanitizer                                 } which compiles fastest
   [asan_model]="model"                  # as asan
-  [consumer]="crash"                    # install, use the package, and test what was installed
+  [fuzz]="operations segment values"    # fuzzers, with clang's libFuzzer and the sanitizers of asan
+  [mutants]=""                          # each breaks one step of the protocols: tests/mutants.py
+  [consumer]="processes"                # install, use the package, and test what was installed
   [default]=""                          # g++, optimised, assertions on; all programs, the sources, the examples
 )
+fuzz_seconds=60  # for each fuzzer
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
 # closes one at that moment, and a thread of the parent for a leak of the forked child.
 declare -A not_judged=(
@@ -54,6 +57,23 @@ run_programs() {
   return $status
 }
 
+# fuzz NAME: for a minute, from what is in the repository on. What makes it fail is kept, and its path is told.
+fuzz() {
+  local found=build/fuzz/found/$1 log status=0
+  mkdir -p "$found/corpus"
+  log=$(mktemp)
+  build/fuzz/tests/shared_dict_"$1"_fuzz -max_total_time=$fuzz_seconds -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 \
+    -artifact_prefix="$found/" "$found/corpus" tests/fuzz/corpus/"$1" < /dev/null > "$log" 2>&1 || status=$?
+  if [ $status -eq 0 ]; then
+    echo "$1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, none failed"
+  else
+    tail -n 60 "$log" >&2
+    ls "$PWD/$found"/{crash,timeout,oom,leak}-* >&2 2> /dev/null || true
+  fi
+  rm -f "$log"
+  return $status
+}
+
 # What tests say that they did, as tests/support/effort.hpp prints it.
 show_counts() { sed -n 's/^proof: /  /p' "$1"; }
 
@@ -68,8 +88,8 @@ long_run() {
   local budget=$1 pattern=${2:-} program case each status=0 log cases=()
   cmake/setup.sh
   make_place
-  configure_and_build default unit model processes crash
-  for program in build/default/tests/shared_dict_{unit,model,processes,crash}; do
+  configure_and_build default unit model processes crash kill_points faults
+  for program in build/default/tests/shared_dict_{unit,model,processes,crash,kill_points,faults}; do
     while IFS= read -r case; do
       [[ -z $case || $case != *"$pattern"* ]] || cases+=("$program" "$case")
     done < <(list_long_cases "$program")
@@ -96,15 +116,16 @@ if [ "${1:-}" = long ]; then
 fi
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(clang asan tsan consumer default)
+[ $# -gt 0 ] || parts=(clang asan tsan fuzz mutants consumer default)
 for part in "${parts[@]}"; do
   [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
 done
 cmake/setup.sh
 for part in "${parts[@]}"; do
   case $part in
-    clang | asan* | tsan) cmake/setup.sh clang ;;&
-    asan* | tsan) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
+    clang | asan* | tsan | fuzz) cmake/setup.sh clang ;;&
+    mutants) cmake/setup.sh python3 ;;
+    asan* | tsan | fuzz) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
   esac
 done
 make_place
@@ -118,6 +139,16 @@ for part in "${parts[@]}"; do
       [ "$part" != tsan ] || preset=clang-tsan
       configure_and_build "$preset" "${selected[@]}"
       run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"}
+      ;;
+    fuzz)
+      configure_and_build fuzz "${selected[@]/%/_fuzz}"
+      for fuzzer in "${selected[@]}"; do
+        fuzz "$fuzzer"
+      done
+      ;;
+    mutants)
+      echo "mutants: each breaks one step of the protocols"
+      python3 tests/mutants.py
       ;;
     consumer)
       echo "consumer: installing, and using the package in each way"

@@ -70,6 +70,7 @@ set(SHARED_DICT_PROCESSES_TESTS
     lifetime_test.cpp
     linearizable_test.cpp
     namespaces_test.cpp
+    no_system_call_test.cpp
     open_or_create_test.cpp
     queue_test.cpp
     stopped_rounds_test.cpp
