@@ -62,14 +62,14 @@ struct Figures {
   std::size_t items = 0;
   std::size_t heap_used = 0;
   std::size_t retired = 0;
-  std::size_t pages_in_use = 0;    ///< tables aside, which don't shrink
+  std::size_t pages_in_use = 0;  ///< tables aside, which don't shrink
   std::size_t tables = 0;
   std::size_t committed_pages = 0;  ///< an upper bound
 
   /// As much as `other`, which nobody was killed in, and no more memory behind it.
   bool within(const Figures& other) const noexcept {
-    return items == other.items && heap_used == other.heap_used && retired == other.retired && pages_in_use == other.pages_in_use &&
-           tables == other.tables && committed_pages <= other.committed_pages;
+    return items == other.items && heap_used == other.heap_used && retired == other.retired &&
+           pages_in_use == other.pages_in_use && tables == other.tables && committed_pages <= other.committed_pages;
   }
   friend std::ostream& operator<<(std::ostream& out, const Figures& f) {
     return out << "items " << f.items << ", heap_used " << f.heap_used << ", retired " << f.retired << ", pages in use "
@@ -119,6 +119,14 @@ class Subject {
       rest = rest && segment.shard(i).lock.load() == 0 && segment.shard(i).dirty.load() == 0;
     }
     return rest;
+  }
+
+  /// Somebody died in a batch that has happened and isn't carried out.
+  bool in_batch() const {
+    bool any = false;
+    for (std::uint32_t i = 0; i < attachment_->segment().shard_count(); ++i)
+      any = any || attachment_->segment().shard(i).intent.load() != 0;
+    return any;
   }
 
   /// The dead process's locks come free, then everything is repaired.

@@ -48,18 +48,19 @@ std::size_t check_all(Scene& scene, const Life& life, const std::vector<PlaceIma
   LifeDeaths deaths(scene, life);
   for (std::size_t i = 0; i < images.size(); ++i) {
     INFO(life.name << ", image " << i << " of " << images.size() << (scene.has_member() ? ", beside a member" : ""));
-    scene.image().restore(images[i]);
-    deaths.check(i == 0, i + 1 == images.size());
+    deaths.check(images[i], i == 0, i + 1 == images.size());
   }
   return deaths.count();
 }
 
 }  // namespace
 
-TEST_CASE("whatever instruction a process is killed at in its life, the dictionary is there whole or not at all", "[long]") {
+TEST_CASE("whatever instruction a process is killed at in its life, the dictionary is there whole or not at all",
+          "[long]") {
   if (!Stepped::possible()) {
     WARN("ptrace isn't permitted here: only the kill points show what a death leaves");
-    report("kill at every instruction: life cycle: left to the kill points, as ptrace isn't permitted", {{"images", 0}});
+    report("kill at every instruction: life cycle: left to the kill points, as ptrace isn't permitted",
+           {{"images", 0}});
     return;
   }
   std::uint64_t images = 0;
@@ -77,5 +78,6 @@ TEST_CASE("whatever instruction a process is killed at in its life, the dictiona
     images += left.size();
     recovered += checked;
   }
-  report("kill at every instruction: life cycle", {{"operations", all.size()}, {"images", images}, {"recovered", recovered}});
+  report("kill at every instruction: life cycle",
+         {{"operations", all.size()}, {"images", images}, {"recovered", recovered}});
 }

@@ -38,23 +38,27 @@ void kill_everywhere(const std::string& what, const Setting<V>& setting) {
     recovered += deaths.count();
     std::cout << change.name << ": " << left.size() << " images, " << deaths.count() << " of them recovered\n";
   }
-  report("kill at every instruction: " + what, {{"changes", setting.changes.size()}, {"images", images}, {"recovered", recovered}});
+  report("kill at every instruction: " + what,
+         {{"changes", setting.changes.size()}, {"images", images}, {"recovered", recovered}});
 }
 
 template <class V>
 void test(const std::string& what, const Setting<V>& setting) {
   if (Stepped::possible()) return kill_everywhere(what, setting);
   WARN("ptrace isn't permitted here: only the kill points show what a death leaves");
-  report("kill at every instruction: " + what + ": left to the kill points, as ptrace isn't permitted", {{"images", 0}});
+  report("kill at every instruction: " + what + ": left to the kill points, as ptrace isn't permitted",
+         {{"images", 0}});
 }
 
 }  // namespace
 
-TEST_CASE("whatever instruction of a change of words a process is killed at, the change is done or not begun", "[long]") {
+TEST_CASE("whatever instruction of a change of words a process is killed at, the change is done or not begun",
+          "[long]") {
   test("words", words());
 }
 
-TEST_CASE("whatever instruction of a change of numbers a process is killed at, the change is done or not begun", "[long]") {
+TEST_CASE("whatever instruction of a change of numbers a process is killed at, the change is done or not begun",
+          "[long]") {
   test("numbers", numbers());
 }
 

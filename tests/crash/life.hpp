@@ -33,15 +33,20 @@ class Scene {
   static constexpr const char* kName = "life";
   static constexpr int kItems = 5;
 
-  explicit Scene(Lifetime lifetime) : lifetime_(lifetime), place_(memory()), names_(memory()), image_(place_.path(), names_.path()) {}
+  explicit Scene(Lifetime lifetime)
+      : lifetime_(lifetime), place_(memory()), names_(memory()), image_(place_.path(), names_.path()) {}
 
   Lifetime lifetime() const noexcept { return lifetime_; }
   const std::filesystem::path& path() const noexcept { return place_.path(); }
   std::filesystem::path directory() const { return place_.of(kName); }
   PlaceImage& image() noexcept { return image_; }
 
-  Dict open(std::chrono::milliseconds patience = kHangDeadline) const { return Dict::open_or_create(kName, options(patience)); }
-  Dict create(std::chrono::milliseconds patience = kHangDeadline) const { return Dict::create(kName, options(patience)); }
+  Dict open(std::chrono::milliseconds patience = kHangDeadline) const {
+    return Dict::open_or_create(kName, options(patience));
+  }
+  Dict create(std::chrono::milliseconds patience = kHangDeadline) const {
+    return Dict::create(kName, options(patience));
+  }
   bool remove() const { return shared_dict::remove(kName, path()); }
 
   static void fill(Dict& d) {
@@ -56,7 +61,8 @@ class Scene {
   }
   /// Ten operations; it is as before then.
   static bool works(Dict& d) {
-    bool good = d.insert("ten 1", "one") && d.insert("ten 2", std::string(5000, 't')) && d.assign("ten 1", "two") && d.extract("ten 2").has_value();
+    bool good = d.insert("ten 1", "one") && d.insert("ten 2", std::string(5000, 't')) && d.assign("ten 1", "two") &&
+                d.extract("ten 2").has_value();
     d.update({{"ten 2", "three"}, {"ten 3", "four"}});
     good = good && d.modify("ten 2", [](std::string& value) { value += "more"; }) && *d.view("ten 2") == "threemore";
     return d.erase("ten 1") && d.erase("ten 2") && d.erase("ten 3") && good && d.audit().ok();
@@ -111,7 +117,8 @@ class Scene {
   }
 
   Options options(std::chrono::milliseconds patience) const {
-    return {.heap_size = 1 << 15, .lifetime = lifetime_, .lock_timeout = patience, .max_processes = 4, .directory = path()};
+    return {
+        .heap_size = 1 << 15, .lifetime = lifetime_, .lock_timeout = patience, .max_processes = 4, .directory = path()};
   }
 
   Lifetime lifetime_;
@@ -129,35 +136,40 @@ struct Life {
   enum class Name { free, taken };
   Name begins = Name::free;  ///< whether there is one under the name that counts as being there, while a member lives
   Name ends = Name::free;
-  bool filled = false;       ///< the one that is there
+  bool filled = false;  ///< the one that is there
   std::function<void(Scene&)> prepare{};
   std::function<void(Scene&)> before{};  ///< done by the process that dies, before it can die
   std::function<void(Scene&)> operation{};
 };
 
-/// Looks at what one death after the other has left.
+/// Looks at what one death after the other has left; at each in all the ways that somebody can come upon it.
 class LifeDeaths {
  public:
   LifeDeaths(Scene& scene, const Life& life) : scene_(scene), life_(life) {}
 
-  /// What was restored: `first`, `last` in the order of the deaths.
-  void check(bool first, bool last) {
+  /// In the order of the deaths: `first`, `last`.
+  void check(const PlaceImage::Copy& image, bool first, bool last) {
+    scene_.image().restore(image);
     const bool there = look();
     const bool counts = scene_.has_member() || life_.lifetime == Lifetime::persistent;
     const bool begins = counts && life_.begins == Life::Name::taken;
     const bool ends = counts && life_.ends == Life::Name::taken;
     // From the one to the other, in one moment.
-    if (first) was_there_ = begins;
-    REQUIRE((there == was_there_ || there == ends));
     if (first) REQUIRE(there == begins);
     if (last) REQUIRE(there == ends);
+    REQUIRE((count_ == 0 || there == was_there_ || there == ends));
+    REQUIRE((there == begins || there == ends));
     was_there_ = there;
-    check_use(there, life_.filled);
+    check_use(image, there, life_.filled);
   }
 
-  /// As check(), where the name may be taken or free.
-  void check_anyhow(bool filled) { check_use(look(), filled); }
+  /// Where the name may be taken or free.
+  void check_anyhow(const PlaceImage::Copy& image, bool filled) {
+    scene_.image().restore(image);
+    check_use(image, look(), filled);
+  }
 
+  /// Whether it is there.
   bool look() const {
     const bool there = exists(Scene::kName, scene_.path());
     REQUIRE(list(scene_.path()) == (there ? std::vector<std::string>{Scene::kName} : std::vector<std::string>{}));
@@ -168,39 +180,53 @@ class LifeDeaths {
  private:
   static constexpr std::chrono::milliseconds kAtOnce{0};
 
-  void check_use(bool there, bool filled) {
-    const bool attached = there && filled && scene_.has_member();
+  void check_use(const PlaceImage::Copy& image, bool there, bool filled) {
     if (scene_.has_member()) scene_.ask_member();
-    if (count_++ % 2 == 0) {
-      // Somebody who only attaches finds the same.
-      const std::error_code error = error_of([&] { Scene::Dict::attach(Scene::kName, {.lock_timeout = kAtOnce, .directory = scene_.path()}); });
-      REQUIRE(error == (there ? std::error_code() : make_error_code(errc::not_found)));
-    }
-    {
-      const Scene::Dict at_once = scene_.open(kAtOnce);
-      Scene::Dict d = scene_.open();
-      REQUIRE((there && filled ? Scene::is_filled(d) : d.empty()));
-      REQUIRE(d.stats().processes == (attached ? 2 : 1));
-      REQUIRE(Scene::works(d));
-    }
-    remove(attached);
-    {
-      Scene::Dict again = scene_.create(kAtOnce);
-      REQUIRE(Scene::works(again));
-    }
-    remove(false);
-    REQUIRE(!scene_.remove());
-    // What is left is the member's.
-    std::vector<std::string> left;
-    for (const auto& entry : std::filesystem::directory_iterator(scene_.path())) left.push_back(entry.path().filename().string());
-    REQUIRE(left.size() == (scene_.has_member() ? 1 : 0));
-    if (!left.empty()) REQUIRE(left.front().starts_with(".shared_dict."));
+    open(there, filled);
+    create_and_leave();
+
+    scene_.image().restore(image);
+    const std::error_code error =
+        error_of([&] { Scene::Dict::attach(Scene::kName, {.lock_timeout = kAtOnce, .directory = scene_.path()}); });
+    REQUIRE(error == (there ? std::error_code() : make_error_code(errc::not_found)));
+    create_and_leave();
+
+    scene_.image().restore(image);
+    REQUIRE(scene_.remove() == there);
+    check_gone();
+    create_and_leave();
+    ++count_;
   }
 
-  void remove(bool attached) {
-    REQUIRE(scene_.remove() == (attached || life_.lifetime == Lifetime::persistent));
+  void open(bool there, bool filled) {
+    const Scene::Dict at_once = scene_.open(kAtOnce);
+    Scene::Dict d = scene_.open();
+    REQUIRE((there && filled ? Scene::is_filled(d) : d.empty()));
+    REQUIRE(d.stats().processes == (there && filled && scene_.has_member() ? 2 : 1));
+    REQUIRE(Scene::works(d));
+  }
+
+  // Whatever is there goes, and a new one comes and goes.
+  void create_and_leave() {
+    scene_.remove();
+    check_gone();
+    {
+      Scene::Dict d = scene_.create(kAtOnce);
+      REQUIRE(Scene::works(d));
+    }
+    REQUIRE(scene_.remove() == (life_.lifetime == Lifetime::persistent));
+    check_gone();
+    REQUIRE(!scene_.remove());
+  }
+
+  // What is left is the member's, put aside.
+  void check_gone() const {
     REQUIRE(!exists(Scene::kName, scene_.path()));
-    REQUIRE(!std::filesystem::exists(scene_.directory()));
+    std::vector<std::string> left;
+    for (const auto& entry : std::filesystem::directory_iterator(scene_.path()))
+      left.push_back(entry.path().filename().string());
+    REQUIRE(left.size() == (scene_.has_member() ? 1 : 0));
+    if (!left.empty()) REQUIRE(left.front().starts_with(".shared_dict."));
   }
 
   Scene& scene_;

@@ -4,6 +4,7 @@
 // Stepping takes long, so this looks at some first deaths; in a long run at as many as there is time for. The kill points do it for more.
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -33,11 +34,12 @@ template <class V>
 void kill_twice(const std::string& what, const Setting<V>& setting, std::uint64_t rounds) {
   if (!Stepped::possible()) {
     WARN("ptrace isn't permitted here: only the kill points show what a second death leaves");
+    SecondDeaths().tell("left to the kill points, as ptrace isn't permitted", what);
     return;
   }
   Effort effort(rounds);
   SecondDeaths deaths;
-  each_change_in_turn(setting, effort, [&](Subject<V>& subject, auto& random) {
+  each_change_in_turn(setting, effort, [&](Subject<V>& subject, std::uint64_t, auto& random) {
     const std::vector<Image::Copy> left = images_of(subject, [&] { subject.operate(); });
     const Image::Copy& first = choose_first(subject, left, random);
     const std::size_t outcome = outcome_of(subject, first);

@@ -21,7 +21,8 @@ using namespace shared_dict::test;
 namespace {
 
 // What each death in the operation leaves, and what it leaves when it is through.
-std::vector<PlaceImage::Copy> images_of(Scene& scene, const std::function<void()>& operation, const std::function<void()>& before) {
+std::vector<PlaceImage::Copy> images_of(Scene& scene, const std::function<void()>& operation,
+                                        const std::function<void()>& before) {
   const PlaceImage::Copy start = scene.image().copy();
   const std::uint64_t count = KillPoints::count(operation, before);
   std::vector<PlaceImage::Copy> images;
@@ -34,18 +35,19 @@ std::vector<PlaceImage::Copy> images_of(Scene& scene, const std::function<void()
 }
 
 std::vector<PlaceImage::Copy> images_of(Scene& scene, const Life& life) {
-  return images_of(scene, [&] { life.operation(scene); },
-                   [&] {
-                     if (life.before) life.before(scene);
-                   });
+  return images_of(
+      scene, [&] { life.operation(scene); },
+      [&] {
+        if (life.before) life.before(scene);
+      });
 }
 
 std::size_t check_all(Scene& scene, const Life& life, const std::vector<PlaceImage::Copy>& images) {
   LifeDeaths deaths(scene, life);
   for (std::size_t i = 0; i < images.size(); ++i) {
-    INFO(life.name << ", kill point " << i + 1 << " of " << images.size() - 1 << (scene.has_member() ? ", beside a member" : ""));
-    scene.image().restore(images[i]);
-    deaths.check(false, i + 1 == images.size());
+    INFO(life.name << ", kill point " << i + 1 << " of " << images.size() - 1
+                   << (scene.has_member() ? ", beside a member" : ""));
+    deaths.check(images[i], false, i + 1 == images.size());
   }
   return deaths.count();
 }
@@ -61,7 +63,12 @@ void fork_once() {
 std::vector<Life> lives_and_forks() {
   std::vector<Life> all = lives();
   static std::optional<Scene::Dict> own;
-  all.push_back({"fork", shared_dict::Lifetime::persistent, Life::Name::taken, Life::Name::taken, true, {},
+  all.push_back({"fork",
+                 shared_dict::Lifetime::persistent,
+                 Life::Name::taken,
+                 Life::Name::taken,
+                 true,
+                 {},
                  [](Scene& scene) {
                    own = scene.open();
                    Scene::fill(*own);
@@ -72,7 +79,9 @@ std::vector<Life> lives_and_forks() {
 
 }  // namespace
 
-TEST_CASE("whatever store or change of files a process dies at in its life, the dictionary is there whole or not at all", "[long]") {
+TEST_CASE(
+    "whatever store or change of files a process dies at in its life, the dictionary is there whole or not at all",
+    "[long]") {
   std::uint64_t points = 0;
   std::uint64_t recovered = 0;
   const std::vector<Life> all = lives_and_forks();
@@ -86,7 +95,8 @@ TEST_CASE("whatever store or change of files a process dies at in its life, the 
     points += left.size() - 1;
     recovered += checked;
   }
-  report("kill at every store: life cycle", {{"operations", all.size()}, {"kill points", points}, {"recovered", recovered}});
+  report("kill at every store: life cycle",
+         {{"operations", all.size()}, {"kill points", points}, {"recovered", recovered}});
 }
 
 TEST_CASE("whoever cleans up after a death in a life cycle may die, too", "[long]") {
@@ -112,11 +122,11 @@ TEST_CASE("whoever cleans up after a death in a life cycle may die, too", "[long
       LifeDeaths deaths(scene, life);
       for (std::size_t k = 0; k < again.size(); ++k) {
         INFO(life.name << ", death " << i << " of " << left.size() << ", second death " << k << " of " << again.size());
-        scene.image().restore(again[k]);
-        deaths.check_anyhow(there && life.filled);
+        deaths.check_anyhow(again[k], there && life.filled);
       }
       second += deaths.count();
     }
   }
-  report(std::string("second death in the recovery of a life cycle") + (everything ? "" : " (a sample)"), {{"first deaths", first}, {"second deaths", second}});
+  report(std::string("second death in the recovery of a life cycle") + (everything ? "" : " (a sample)"),
+         {{"first deaths", first}, {"second deaths", second}});
 }

@@ -47,7 +47,8 @@ class Image {
   Copy copy() {
     find_extents();
     Copy made{extents_, {}};
-    for (const Extent& extent : extents_) made.bytes.insert(made.bytes.end(), bytes_ + extent.begin, bytes_ + extent.end);
+    for (const Extent& extent : extents_)
+      made.bytes.insert(made.bytes.end(), bytes_ + extent.begin, bytes_ + extent.end);
     return made;
   }
 

@@ -21,7 +21,8 @@ namespace shared_dict::test {
 class KillPoints {
  public:
   /// How many there are in `operation`, which a child does, and survives. `before` doesn't count.
-  static std::uint64_t count(const std::function<void()>& operation, const std::function<void()>& before = [] {}) {
+  static std::uint64_t count(
+      const std::function<void()>& operation, const std::function<void()>& before = [] {}) {
     const SharedArea<std::uint64_t> passed;
     const Ending ending = run_forked([&](auto) {
       begin(before);
@@ -35,7 +36,8 @@ class KillPoints {
   }
 
   /// A child does the operation and dies at its n-th kill point, or behind it.
-  static void kill_at(std::uint64_t n, const std::function<void()>& operation, const std::function<void()>& before = [] {}) {
+  static void kill_at(
+      std::uint64_t n, const std::function<void()>& operation, const std::function<void()>& before = [] {}) {
     const Ending ending = run_forked([&](auto) {
       begin(before, n);
       operation();
@@ -51,7 +53,7 @@ class KillPoints {
     before();
     deadly = n;
     seen = 0;
-    detail::at_kill_point = [] () noexcept {
+    detail::at_kill_point = []() noexcept {
       if (++seen == deadly) ::raise(SIGKILL);
     };
   }

@@ -27,7 +27,8 @@ namespace shared_dict::test {
 /// Tells whether anything was changed in a directory and those in it, other than through a mapping.
 class DirectoryWatch {
  public:
-  explicit DirectoryWatch(const std::filesystem::path& root) : root_(root), file_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+  explicit DirectoryWatch(const std::filesystem::path& root)
+      : root_(root), file_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
     if (file_ < 0) throw std::system_error(errno, std::generic_category(), "inotify");
     add(root);
     look_for_directories();
@@ -46,9 +47,11 @@ class DirectoryWatch {
 
  private:
   void add(const std::filesystem::path& path) {
-    constexpr std::uint32_t kEvents = IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF;
+    constexpr std::uint32_t kEvents =
+        IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF;
     // One that is watched already is known as such.
-    if (::inotify_add_watch(file_, path.c_str(), kEvents) < 0) throw std::system_error(errno, std::generic_category(), "inotify");
+    if (::inotify_add_watch(file_, path.c_str(), kEvents) < 0)
+      throw std::system_error(errno, std::generic_category(), "inotify");
   }
   void look_for_directories() {
     for (const auto& entry : std::filesystem::directory_iterator(root_)) {
@@ -84,13 +87,17 @@ class PlaceImage {
     Copy made;
     for (const auto& found : std::filesystem::recursive_directory_iterator(place_)) {
       struct stat status {};
-      if (::lstat(found.path().c_str(), &status) != 0) throw std::system_error(errno, std::generic_category(), found.path().string());
-      Entry entry{S_ISDIR(status.st_mode), status.st_mode & 07777U, S_ISDIR(status.st_mode) ? 0 : std::uint64_t{status.st_ino}};
+      if (::lstat(found.path().c_str(), &status) != 0)
+        throw std::system_error(errno, std::generic_category(), found.path().string());
+      Entry entry{S_ISDIR(status.st_mode), status.st_mode & 07777U,
+                  S_ISDIR(status.st_mode) ? 0 : std::uint64_t{status.st_ino}};
       made.entries.emplace(std::filesystem::relative(found.path(), place_), entry);
       if (entry.directory) continue;
       keep(found.path(), entry.file);
       made.sizes[entry.file] = static_cast<std::size_t>(status.st_size);
-      if (status.st_size != 0) made.contents[entry.file] = std::make_shared<const Image::Copy>(image(entry.file, made.sizes[entry.file]).copy());
+      if (status.st_size != 0)
+        made.contents[entry.file] =
+            std::make_shared<const Image::Copy>(image(entry.file, made.sizes[entry.file]).copy());
     }
     return made;
   }

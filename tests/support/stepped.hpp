@@ -18,7 +18,8 @@ namespace shared_dict::test {
 class Stepped {
  public:
   /// `before` is done at once, `operation` step by step.
-  explicit Stepped(const std::function<void()>& operation, const std::function<void()>& before = [] {})
+  explicit Stepped(
+      const std::function<void()>& operation, const std::function<void()>& before = [] {})
       : child_([&](auto) {
           if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) return Forked::kSkipped;
           before();
@@ -60,14 +61,17 @@ class Stepped {
  private:
   template <class Request>
   bool go_on(Request request) {
-    if (::ptrace(request, child_.pid(), nullptr, nullptr) != 0) throw std::system_error(errno, std::generic_category(), "ptrace");
+    if (::ptrace(request, child_.pid(), nullptr, nullptr) != 0)
+      throw std::system_error(errno, std::generic_category(), "ptrace");
     const int stop = wait();
     if (stop == SIGTRAP || stop == (SIGTRAP | 0x80)) return true;
     if (stop == SIGSTOP) return false;
     fail(stop);
   }
 
-  [[noreturn]] static void fail(int stop) { throw std::runtime_error("the child ended with signal or status " + std::to_string(stop)); }
+  [[noreturn]] static void fail(int stop) {
+    throw std::runtime_error("the child ended with signal or status " + std::to_string(stop));
+  }
 
   static int ended_with(int status) noexcept { return -status - 1000; }
 

@@ -18,38 +18,38 @@ class KillableWord : public std::atomic<T> {
   using Base = std::atomic<T>;
 
  public:
-  template <class... Args>
-  void store(Args... args) noexcept {
-    Base::store(args...);
+  template <class... Orders>
+  void store(T value, Orders... orders) noexcept {
+    Base::store(value, orders...);
     kill_point();
   }
-  template <class... Args>
-  T exchange(Args... args) noexcept {
-    return with_kill_point(Base::exchange(args...));
+  template <class... Orders>
+  T exchange(T value, Orders... orders) noexcept {
+    return with_kill_point(Base::exchange(value, orders...));
   }
-  template <class... Args>
-  T fetch_add(Args... args) noexcept {
-    return with_kill_point(Base::fetch_add(args...));
+  template <class... Orders>
+  T fetch_add(T value, Orders... orders) noexcept {
+    return with_kill_point(Base::fetch_add(value, orders...));
   }
-  template <class... Args>
-  T fetch_sub(Args... args) noexcept {
-    return with_kill_point(Base::fetch_sub(args...));
+  template <class... Orders>
+  T fetch_sub(T value, Orders... orders) noexcept {
+    return with_kill_point(Base::fetch_sub(value, orders...));
   }
-  template <class... Args>
-  T fetch_or(Args... args) noexcept {
-    return with_kill_point(Base::fetch_or(args...));
+  template <class... Orders>
+  T fetch_or(T value, Orders... orders) noexcept {
+    return with_kill_point(Base::fetch_or(value, orders...));
   }
-  template <class... Args>
-  T fetch_and(Args... args) noexcept {
-    return with_kill_point(Base::fetch_and(args...));
+  template <class... Orders>
+  T fetch_and(T value, Orders... orders) noexcept {
+    return with_kill_point(Base::fetch_and(value, orders...));
   }
-  template <class... Args>
-  bool compare_exchange_strong(T& expected, Args... args) noexcept {
-    return with_kill_point(Base::compare_exchange_strong(expected, args...));
+  template <class... Orders>
+  bool compare_exchange_strong(T& expected, T desired, Orders... orders) noexcept {
+    return with_kill_point(Base::compare_exchange_strong(expected, desired, orders...));
   }
-  template <class... Args>
-  bool compare_exchange_weak(T& expected, Args... args) noexcept {
-    return with_kill_point(Base::compare_exchange_weak(expected, args...));
+  template <class... Orders>
+  bool compare_exchange_weak(T& expected, T desired, Orders... orders) noexcept {
+    return with_kill_point(Base::compare_exchange_weak(expected, desired, orders...));
   }
 
  private:
@@ -99,7 +99,9 @@ using Plain64 = std::uint64_t;
 
 #endif
 
-static_assert(Word32::is_always_lock_free && sizeof(Word32) == 4, "words are shared between processes, so never behind a lock");
-static_assert(Word64::is_always_lock_free && sizeof(Word64) == 8, "words are shared between processes, so never behind a lock");
+static_assert(Word32::is_always_lock_free && sizeof(Word32) == 4,
+              "words are shared between processes, so never behind a lock");
+static_assert(Word64::is_always_lock_free && sizeof(Word64) == 8,
+              "words are shared between processes, so never behind a lock");
 
 }  // namespace shared_dict::detail
