@@ -85,7 +85,7 @@ class Subject {
   using Contents = std::map<std::string, V>;
 
   Subject(const Setting<V>& setting, const Change<V>& change)
-      : setting_(setting), change_(change), place_(memory()), dict_(Dict::create("steps", options())) {
+      : setting_(setting), change_(change), place_(memory_place()), dict_(Dict::create("steps", options())) {
     attachment_ = detail::Lifecycle("steps", place_.path(), kHangDeadline)
                       .open(detail::OpenMode::attach, {}, detail::stored_types<std::string, V>());
     setting_.fill(dict_);
@@ -164,11 +164,6 @@ class Subject {
   std::size_t whole() const noexcept { return change_.item_by_item ? before_.size() - after_.size() : 1; }
 
  private:
-  static std::filesystem::path memory() {
-    const std::filesystem::path memory = "/dev/shm";
-    return std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path();
-  }
-
   Options options() const {
     Options made = setting_.options;
     made.directory = place_.path();

@@ -34,7 +34,7 @@ class Scene {
   static constexpr int kItems = 5;
 
   explicit Scene(Lifetime lifetime)
-      : lifetime_(lifetime), place_(memory()), names_(memory()), image_(place_.path(), names_.path()) {}
+      : lifetime_(lifetime), place_(memory_place()), names_(memory_place()), image_(place_.path(), names_.path()) {}
 
   Lifetime lifetime() const noexcept { return lifetime_; }
   const std::filesystem::path& path() const noexcept { return place_.path(); }
@@ -110,11 +110,6 @@ class Scene {
     std::atomic<int> answered;
     std::atomic<int> good;
   };
-
-  static std::filesystem::path memory() {
-    const std::filesystem::path memory = "/dev/shm";
-    return std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path();
-  }
 
   Options options(std::chrono::milliseconds patience) const {
     return {

@@ -40,6 +40,12 @@ class Place {
   std::filesystem::path path_;
 };
 
+/// Where memory stands behind files, if there is such a place.
+inline std::filesystem::path memory_place() {
+  const std::filesystem::path memory = "/dev/shm";
+  return std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path();
+}
+
 /// Sets an environment variable and puts the old state back.
 class Environment {
  public:
