@@ -2,9 +2,17 @@
 // std::unordered_map does, on roomy heaps and on ones that are full most of the time. The key sets are small, so that
 // erasing, inserting again, growing and tombstones all happen to the same slots many times.
 
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+
+#include <shared_dict/shared_dict.hpp>
+
 #include "model/agrees.hpp"
 #include "support/catch.hpp"
 #include "support/families.hpp"
+#include "support/model.hpp"
+#include "support/unique_name.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::test;

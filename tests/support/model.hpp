@@ -45,7 +45,7 @@ struct ModelCounts {
   std::uint64_t processes;
 };
 
-/// `Family` and `Source`: see families.hpp. A source may have an end, which ends the run.
+/// `Family`: see families.hpp. `Source`: of random numbers; one that can be empty() ends the run when it is.
 template <class Family, class Source = Random>
 class Model {
  public:
@@ -55,15 +55,16 @@ class Model {
 
   /// `salt` makes different runs of one seed.
   Model(Dict& dict, ModelRun run, std::uint64_t salt)
-      : dict_(dict), other_(Dict::attach(dict.name())), run_(run), random_(test_seed() ^ salt) {}
-  /// Through one handle only.
-  Model(Dict& dict, ModelRun run, Source source) : dict_(dict), run_(run), random_(std::move(source)) {}
+      : Model(dict, Dict::attach(dict.name()), run, Source(test_seed() ^ salt)) {}
+  /// `other`: another handle of the same dictionary.
+  Model(Dict& dict, Dict other, ModelRun run, Source random)
+      : dict_(dict), other_(std::move(other)), run_(run), random_(std::move(random)) {}
 
   /// Throws what was wrong.
   void run() {
     ++counts_->processes;
     const std::size_t turns = run_.operations / run_.processes;
-    for (std::size_t i = 0; i < turns && !used_up(); ++i) {
+    for (std::size_t i = 1; i <= turns && !used_up(); ++i) {
       step();
       if ((i + 1) % run_.check_every == 0) check_all();
     }
@@ -90,16 +91,16 @@ class Model {
                              ", SHARED_DICT_SEED=" + std::to_string(test_seed()));
   }
 
-  /// One of the handles.
-  Dict& dict() noexcept { return count_ % 2 == 0 || !other_ ? dict_ : *other_; }
-
-  bool used_up() const {
+  bool used_up() const noexcept {
     if constexpr (requires { random_.empty(); }) {
       return random_.empty();
     } else {
       return false;
     }
   }
+
+  /// One of the handles.
+  Dict& dict() noexcept { return count_ % 2 == 0 ? dict_ : other_; }
 
   void step() {
     ++count_;
@@ -111,7 +112,7 @@ class Model {
     const bool growing = (count_ / (run_.keys * 6)) % 2 == 0;
     const std::size_t choice = below(random_, 100);
     if (choice < 30) {
-      read(key, present ? &found->second : nullptr, choice % 8);
+      read(key, present ? &found->second : nullptr, choice % 9);
     } else if (choice < (growing ? 90U : 50U)) {
       put(key, present, choice % 11);
     } else {
@@ -169,6 +170,13 @@ class Model {
           thrown = true;
         }
         expect(thrown == (value == nullptr), "operator[] throws for a missing key");
+        break;
+      }
+      case 7: {
+        expect(!dict().wait_change(key, std::chrono::nanoseconds(0)), "wait_change");
+        const auto any = [](const Value&) { return true; };
+        const std::optional<Value> got = dict().wait_until(key, any, std::chrono::nanoseconds(0));
+        expect(got.has_value() == (value != nullptr) && (value == nullptr || *got == *value), "wait_until");
         break;
       }
       default: expect(dict().empty() == model_.empty(), "empty");
@@ -446,7 +454,7 @@ class Model {
   }
 
   Dict& dict_;
-  std::optional<Dict> other_;
+  Dict other_;
   ModelRun run_;
   Source random_;
   std::unordered_map<Key, Value, typename Family::Hash> model_;

@@ -12,7 +12,6 @@
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
-#include "support/forked.hpp"
 #include "support/small_place.hpp"
 
 #if defined(__linux__)
