@@ -181,7 +181,7 @@ struct Intent {
 };
 
 // Seven slots behind the version that a reader compares; one cache line.
-struct Bucket {
+struct alignas(kCacheLine) Bucket {
   Word64 version;                  // steps after a slot word was replaced and before its old block is freed
   Word64 slots[kSlotsPerBucket];   // SlotWord, true
 };
