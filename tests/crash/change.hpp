@@ -199,7 +199,7 @@ class Subject {
     const Stats stats = dict_.stats();
     figures.items = stats.items;
     figures.heap_used = stats.heap_used;
-    figures.committed_pages = attachment_->segment().header().committed.load();
+    figures.committed_pages = attachment_->segment().committed_pages().value();
     const detail::Writer all(*attachment_, kHangDeadline);
     detail::PagePool(all).for_each_run([&](std::uint32_t, detail::PageWord word) {
       if (word.kind() == detail::PageKind::table) {

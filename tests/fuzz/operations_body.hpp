@@ -31,7 +31,9 @@ void follow_operations(Feed feed, std::size_t heap_size, std::size_t max_items, 
   auto& image = empty_dictionary<Family>(heap_size, max_items);
   image.put_back();
   auto dict = image.attach();
-  Model<Family, Feed>(dict, {.operations = SIZE_MAX, .keys = keys, .check_every = 1000}, feed).run();
+  const ModelRun run{
+      .operations = SIZE_MAX, .keys = keys, .check_every = 1000, .processes = 1, .most_items = max_items};
+  Model<Family, Feed>(dict, image.attach(), run, feed).run();
 }
 
 inline void operations_body(FuzzInput input) {

@@ -14,6 +14,7 @@
 #include "support/flips.hpp"
 #include "support/made_dictionary.hpp"
 #include "support/place.hpp"
+#include "support/sanitized.hpp"
 #include "support/small_place.hpp"
 
 using namespace shared_dict;
@@ -69,19 +70,8 @@ bool is_short(const Region& region) { return is_metadata(region) && region.name 
 bool is_heap(const Region& region) { return region.name == "heap"; }
 bool is_else(const Region& region) { return !is_heap(region) && !is_metadata(region); }
 
-// All, or as many as take no longer where everything takes twenty times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SHARED_DICT_SLOW 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SHARED_DICT_SLOW 1
-#endif
-#endif
-#ifdef SHARED_DICT_SLOW
-constexpr std::size_t kAll = 3000;
-#else
-constexpr std::size_t kAll = SIZE_MAX;
-#endif
+// All, or as many as take no longer.
+constexpr std::size_t kAll = kSanitized ? 3000 : SIZE_MAX;
 
 }  // namespace
 
@@ -100,16 +90,16 @@ TEST_CASE("any flipped bit of what leads to texts is refused, noticed, or does n
 TEST_CASE("any flipped bit of a table of texts is refused, noticed, or does no harm") {
   MadeDictionary<Words> image(Left::closed);
   const auto is_table = [](const Region& region) { return region.name == "slot table"; };
-  flip_each(image, sample(bits_of(image, is_table), std::min<std::size_t>(kAll, 20'000), 8),
+  flip_each(image, sample(bits_of(image, is_table), std::min<std::size_t>(kAll, 10'000), 8),
             "one bit of tables; texts");
 }
 
 TEST_CASE("any flipped bit of what a dead process left is refused, noticed, or does no harm") {
   MadeDictionary<Integers> integers(Left::dead);
-  flip_each(integers, sample(bits_of(integers, is_metadata), std::min<std::size_t>(kAll, 20'000), 3),
+  flip_each(integers, sample(bits_of(integers, is_metadata), std::min<std::size_t>(kAll, 10'000), 3),
             "one bit after a death; integers");
   MadeDictionary<Words> texts(Left::dead);
-  flip_each(texts, sample(bits_of(texts, is_metadata), std::min<std::size_t>(kAll, 20'000), 4),
+  flip_each(texts, sample(bits_of(texts, is_metadata), std::min<std::size_t>(kAll, 10'000), 4),
             "one bit after a death; texts");
 }
 
@@ -130,7 +120,7 @@ TEST_CASE("no flipped bit leads to memory that isn't there") {
         const Environment here("SHARED_DICT_DIR", place.string());
         MadeDictionary<Words> image(Left::dead);
         write_ballast(place / "ballast");
-        const Candidates candidates = sample(bits_of(image, is_short), std::min<std::size_t>(kAll, 30'000), 9);
+        const Candidates candidates = sample(bits_of(image, is_short), std::min<std::size_t>(kAll, 20'000), 9);
         const FlipResults results = Flips<Words>(image, kMadeKeys).run(candidates.size(), [&](std::uint64_t i) {
           return Candidates{candidates[i]};
         });
