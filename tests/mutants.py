@@ -164,10 +164,6 @@ MUTANTS = [
            "        if (pins[at].compare_exchange_strong(expected, kNoBlock, std::memory_order_seq_cst)) {",
            "unit/view_test.cpp"),
     # ---- life cycle
-    Mutant("the magic is stored before the dictionary is complete", "operations/lifecycle.hpp",
-           "      join(attachment);\n      // [M1]",
-           "      header.magic.store(kMagic, std::memory_order_release);\n      join(attachment);\n      // [M1]",
-           "crash/every_step_lifecycle_test.cpp"),
     Mutant("a process is known by its pid alone", "platform/process.hpp",
            "  friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;",
            "  friend bool operator==(const ProcessIdentity& a, const ProcessIdentity& b) { return a.pid == b.pid; }",
