@@ -9,7 +9,7 @@
 # run only when they are asked for.
 declare -A programs=(
   [clang]="processes crash kill_points" # clang, optimised
-  [asan]="unit processes fuzz"          # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
+  [asan]="unit processes"               # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
   [tsan]="unit"                         # ThreadSanitizer                                 } which compiles fastest
   [asan_model]="model"                  # as asan
   [fuzz]="operations segment values"    # fuzzers, with clang's libFuzzer and the sanitizers of asan
