@@ -16,12 +16,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DETAIL = "shared_dict/detail/"
 FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", "-w"]
-SECONDS = 120  # for one test program: far more than it takes when nothing is broken
+SECONDS = 300  # for one test program: far more than it takes when nothing is broken
+# What a test program consists of beside the file of the test and the main program.
+PARTS = {
+    "crash/every_step_test.cpp": ("crash/changes.cpp",),
+    "crash/second_death_test.cpp": ("crash/changes.cpp",),
+    "crash/every_step_lifecycle_test.cpp": ("crash/lives.cpp",),
+}
 
 
 class Mutant:
@@ -176,16 +181,15 @@ MUTANTS = [
 
 
 class Workshop:
-    """Compiles tests against headers, each part once."""
+    """Compiles test programs against headers, several at a time, and runs them one after another: some mutants only show when both of
+    two threads have a processor."""
 
     def __init__(self, place):
         self.place = place
         self.main = []
-        self.built = {}
-        self.lock = threading.Lock()
 
-    def compile(self, source, include, to, extra=()):
-        command = ["g++", *FLAGS, *extra, "-I", str(include), "-I", str(ROOT / "tests"), "-c", str(source), "-o", str(to)]
+    def compile(self, source, include, to):
+        command = ["g++", *FLAGS, "-I", str(include), "-I", str(ROOT / "tests"), "-c", str(source), "-o", str(to)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"{source} doesn't compile:\n{done.stderr[-4000:]}")
@@ -195,15 +199,22 @@ class Workshop:
         for name in ("main", "child"):
             self.main.append(self.compile(ROOT / "tests" / "support" / f"{name}.cpp", ROOT / "include", self.place / f"{name}.o"))
 
-    def program(self, test_file, include, folder):
-        to = folder / (test_file.replace("/", "_") + ".o")
-        self.compile(ROOT / "tests" / test_file, include, to)
-        program = to.with_suffix("")
-        subprocess.run(["g++", str(to), *map(str, self.main), "-lpthread", "-ldl", "-o", str(program)], check=True)
+    def program(self, test_file, include):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.place))
+        objects = [self.compile(ROOT / "tests" / part, include, folder / (part.replace("/", "_") + ".o"))
+                   for part in (test_file, *PARTS.get(test_file, ()))]
+        program = folder / "test"
+        subprocess.run(["g++", *map(str, objects), *map(str, self.main), "-lpthread", "-ldl", "-o", str(program)], check=True)
         return program
 
-    def run(self, program, case):
+    def broken(self, mutant):
+        """A program for each of the mutant's tests."""
+        include = break_headers(mutant, pathlib.Path(tempfile.mkdtemp(dir=self.place)))
+        return [self.program(test.partition("|")[0], include) for test in mutant.tests]
+
+    def run(self, program, test):
         """How it ended: None if all passed."""
+        case = test.partition("|")[2]
         place = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None, prefix="mutants_of_shared_dict.")
         environment = dict(os.environ, SHARED_DICT_DIR=place, SHARED_DICT_TEST_RUN=f"mutant-{os.path.basename(place)}")
         with subprocess.Popen([str(program), *([case] if case else []), "--abort"], env=environment, stdin=subprocess.DEVNULL,
@@ -233,19 +244,6 @@ def break_headers(mutant, folder):
     return include
 
 
-def try_mutant(workshop, mutant):
-    """The test that killed it and how, or None."""
-    with tempfile.TemporaryDirectory(dir=workshop.place) as name:
-        folder = pathlib.Path(name)
-        include = break_headers(mutant, folder)
-        for test in mutant.tests:
-            file, _, case = test.partition("|")
-            ending = workshop.run(workshop.program(file, include, folder), case)
-            if ending is not None:
-                return test, ending
-    return None
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="only tell what there is")
@@ -257,30 +255,26 @@ def main():
         for mutant in mutants:
             print(f"{mutant.name}: {', '.join(mutant.tests)}")
         return 0
-    survivors = []
-    with tempfile.TemporaryDirectory(prefix="mutants.") as name:
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    passing, killed = 0, 0
+    with tempfile.TemporaryDirectory(prefix="mutants.") as name, concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         workshop = Workshop(pathlib.Path(name))
         workshop.prepare()
-
-        def unbroken(test):
-            file, _, case = test.partition("|")
-            folder = pathlib.Path(tempfile.mkdtemp(dir=name))
-            return workshop.run(workshop.program(file, ROOT / "include", folder), case)
-
-        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            tests = sorted({test for mutant in mutants for test in mutant.tests})
-            for test, ending in zip(tests, pool.map(unbroken, tests)):
-                if ending is not None:
-                    print(f"{test}: {ending}, with nothing broken")
-                    survivors.append(test)
-            for mutant, killed in zip(mutants, pool.map(lambda m: try_mutant(workshop, m), mutants)):
-                if killed is None:
-                    survivors.append(mutant.name)
-                    print(f"SURVIVED  {mutant.name}", flush=True)
-                else:
-                    print(f"killed    {mutant.name}: {killed[0]} ({killed[1]})", flush=True)
-    print(f"proof: mutants | broken {len(mutants)} | killed {len(mutants) - len([s for s in survivors if s not in tests])}")
-    return 1 if survivors else 0
+        files = sorted({test.partition("|")[0] for test in tests})
+        unbroken = dict(zip(files, pool.map(lambda file: workshop.program(file, ROOT / "include"), files)))
+        programs = list(pool.map(workshop.broken, mutants))  # all, before the first one runs
+        for test in tests:
+            ending = workshop.run(unbroken[test.partition("|")[0]], test)
+            passing += ending is None
+            if ending is not None:
+                print(f"{test}: {ending}, with nothing broken", flush=True)
+        for mutant, of_mutant in zip(mutants, programs):
+            endings = ((test, workshop.run(program, test)) for test, program in zip(mutant.tests, of_mutant))
+            killer = next(((test, ending) for test, ending in endings if ending is not None), None)
+            killed += killer is not None
+            print(f"killed    {mutant.name}: {killer[0]} ({killer[1]})" if killer else f"SURVIVED  {mutant.name}", flush=True)
+    print(f"proof: mutants | broken {len(mutants)} | killed {killed}")
+    return 0 if killed == len(mutants) and passing == len(tests) else 1
 
 
 if __name__ == "__main__":

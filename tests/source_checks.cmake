@@ -35,6 +35,8 @@ if(SHARED_DICT_BASH)
                           "${PROJECT_SOURCE_DIR}/include")
   shared_dict_script_test("the memory order check refuses what it should" "${unit}/memory_order_tags.sh" --samples
                           "${unit}/tag_samples")
+  shared_dict_script_test("no name is defined twice in the tests" "${unit}/one_definition.sh" "${CMAKE_CURRENT_SOURCE_DIR}")
+  shared_dict_script_test("the check for names defined twice refuses what it should" "${unit}/one_definition.sh" --self-test)
   if(EXISTS "${unit}/compile_errors/check.sh")
     shared_dict_script_test("wrong use is explained at compile time" "${unit}/compile_errors/check.sh"
                             "${CMAKE_CXX_COMPILER}" "$<TARGET_PROPERTY:shared_dict_headers,INCLUDE_DIRECTORIES>")

@@ -35,10 +35,10 @@ struct Attempt {
   /// Whether it ended in what the contract allows: well, in an Error that names the dictionary, in std::bad_alloc if memory ran out, in
   /// the user's own exception if there was one.
   bool as_promised(const std::string& dictionary) const {
-    if (outcome.struck && outcome.call == Call::user_code) return user_error;
+    if (outcome.struck && outcome.call == FallibleCall::user_code) return user_error;
     if (!failed) return true;
     if (!outcome.struck || user_error) return false;
-    if (no_memory) return outcome.call == Call::allocate;
+    if (no_memory) return outcome.call == FallibleCall::allocate;
     return code && std::strstr(what, ("'" + dictionary + "'").c_str()) != nullptr;
   }
 };
@@ -131,7 +131,7 @@ inline void print(std::string_view what, const Tally& tally) {
   std::cout << "proof: " << what << " | operations " << tally.operations << " | faults " << tally.faults << " | errors "
             << tally.errors;
   for (std::size_t i = 0; i < kCalls; ++i) {
-    if (tally.by_call[i] != 0) std::cout << " | " << name_of(static_cast<Call>(i)) << ' ' << tally.by_call[i];
+    if (tally.by_call[i] != 0) std::cout << " | " << name_of(static_cast<FallibleCall>(i)) << ' ' << tally.by_call[i];
   }
   std::cout << std::endl;
 }

@@ -126,8 +126,8 @@ TEST_CASE("each kind of call is met") {
   }
   end_fault();
   for (std::size_t i = 0; i < kCalls; ++i) {
-    const auto call = static_cast<Call>(i);
-    if (call == Call::kill || call == Call::faccessat) continue;  // only where somebody has meddled with the files
+    const auto call = static_cast<FallibleCall>(i);
+    if (call == FallibleCall::kill || call == FallibleCall::faccessat) continue;  // only where somebody has meddled with the files
     INFO(name_of(call));
     CHECK(calls_so_far()[i] > before[i]);
   }

@@ -29,7 +29,7 @@ struct Kind {
   std::array<int, 4> errors;  // up to the first 0
 };
 
-// In the order of Call. What each call can fail with on a machine that works, as its manual page tells.
+// In the order of FallibleCall. What each call can fail with on a machine that works, as its manual page tells.
 constexpr std::array<Kind, kCalls> kKinds{{
     {"allocate", {}},
     {"open", {EMFILE, EINTR, EACCES}},
@@ -70,24 +70,24 @@ thread_local constinit State state{};
 constinit std::array<std::uint64_t, kCalls> totals{};
 constinit std::atomic<std::int64_t> live{0};
 
-const Kind& kind_of(Call call) noexcept { return kKinds[static_cast<std::size_t>(call)]; }
+const Kind& kind_of(FallibleCall call) noexcept { return kKinds[static_cast<std::size_t>(call)]; }
 
 // A lack goes on; all else is over when it has happened.
 bool lasts(const Outcome& outcome) noexcept {
   const int error = outcome.error;
-  return outcome.call == Call::allocate || error == ENOMEM || error == ENOSPC || error == EMFILE || error == EFBIG;
+  return outcome.call == FallibleCall::allocate || error == ENOMEM || error == ENOSPC || error == EMFILE || error == EFBIG;
 }
 
 // Whether this call fails for the reason for which another one has failed.
-bool alike(Call call, const Outcome& outcome) noexcept {
-  const auto opens = [](Call c) {
-    return c == Call::open || c == Call::create || c == Call::opendir || c == Call::fopen;
+bool alike(FallibleCall call, const Outcome& outcome) noexcept {
+  const auto opens = [](FallibleCall c) {
+    return c == FallibleCall::open || c == FallibleCall::create || c == FallibleCall::opendir || c == FallibleCall::fopen;
   };
   return call == outcome.call || (outcome.error == EMFILE && opens(call) && opens(outcome.call));
 }
 
 // Whether this call fails; errno is set then.
-bool fails(Call call) noexcept {
+bool fails(FallibleCall call) noexcept {
   if (!state.set) return false;
   Outcome& outcome = state.outcome;
   ++outcome.calls;
@@ -114,7 +114,7 @@ Function* next(const char* name) noexcept {
 }
 
 void* allocate(std::size_t size) noexcept {
-  if (fails(Call::allocate)) return nullptr;
+  if (fails(FallibleCall::allocate)) return nullptr;
   void* const at = std::malloc(size == 0 ? 1 : size);
   if (at != nullptr) live.fetch_add(1, std::memory_order_relaxed);
   return at;
@@ -133,7 +133,7 @@ void release(void* at) noexcept {
 
 }  // namespace
 
-const char* name_of(Call call) noexcept { return call == Call::count ? "none" : kind_of(call).name; }
+const char* name_of(FallibleCall call) noexcept { return call == FallibleCall::count ? "none" : kind_of(call).name; }
 
 void set_fault(const Fault& fault) noexcept { state = {true, fault, {}}; }
 
@@ -143,7 +143,7 @@ Outcome end_fault() noexcept {
 }
 
 void user_code() {
-  if (fails(Call::user_code)) throw UserError();
+  if (fails(FallibleCall::user_code)) throw UserError();
 }
 
 const std::array<std::uint64_t, kCalls>& calls_so_far() noexcept { return totals; }
@@ -152,7 +152,7 @@ std::int64_t live_allocations() noexcept { return live.load(std::memory_order_re
 
 }  // namespace shared_dict::test
 
-using shared_dict::test::Call;
+using shared_dict::test::FallibleCall;
 using shared_dict::test::fails;
 using shared_dict::test::next;
 
@@ -178,7 +178,7 @@ int open(const char* path, int flags, ...) {
     mode = va_arg(arguments, mode_t);
     va_end(arguments);
   }
-  return fails((flags & O_CREAT) != 0 ? Call::create : Call::open)
+  return fails((flags & O_CREAT) != 0 ? FallibleCall::create : FallibleCall::open)
              ? -1
              : static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
@@ -186,7 +186,7 @@ int open(const char* path, int flags, ...) {
 // Closed it is, whatever it returns.
 int close(int descriptor) {
   const auto status = static_cast<int>(::syscall(SYS_close, descriptor));
-  return fails(Call::close) ? -1 : status;
+  return fails(FallibleCall::close) ? -1 : status;
 }
 
 int fcntl(int descriptor, int command, ...) {
@@ -197,50 +197,50 @@ int fcntl(int descriptor, int command, ...) {
   static auto* const real = next<int(int, int, ...)>("fcntl");
   if (command == F_SETFD) return real(descriptor, command, argument);  // fails for nobody who has the descriptor
   const bool unlock = command == F_SETLK && static_cast<struct flock*>(argument)->l_type == F_UNLCK;
-  return fails(unlock ? Call::unlock : Call::fcntl) ? -1 : real(descriptor, command, argument);
+  return fails(unlock ? FallibleCall::unlock : FallibleCall::fcntl) ? -1 : real(descriptor, command, argument);
 }
 
 int fstat(int descriptor, struct stat* to) noexcept {
   static auto* const real = next<int(int, struct stat*)>("fstat");
-  return fails(Call::fstat) ? -1 : real(descriptor, to);
+  return fails(FallibleCall::fstat) ? -1 : real(descriptor, to);
 }
 
 int stat(const char* path, struct stat* to) noexcept {
   static auto* const real = next<int(const char*, struct stat*)>("stat");
-  return fails(Call::stat) ? -1 : real(path, to);
+  return fails(FallibleCall::stat) ? -1 : real(path, to);
 }
 
 int lstat(const char* path, struct stat* to) noexcept {
   static auto* const real = next<int(const char*, struct stat*)>("lstat");
-  return fails(Call::lstat) ? -1 : real(path, to);
+  return fails(FallibleCall::lstat) ? -1 : real(path, to);
 }
 
 ssize_t pread(int descriptor, void* to, size_t size, off_t at) {
   static auto* const real = next<ssize_t(int, void*, size_t, off_t)>("pread");
-  return fails(Call::pread) ? -1 : real(descriptor, to, size, at);
+  return fails(FallibleCall::pread) ? -1 : real(descriptor, to, size, at);
 }
 
 int ftruncate(int descriptor, off_t size) noexcept {
   static auto* const real = next<int(int, off_t)>("ftruncate");
-  return fails(Call::ftruncate) ? -1 : real(descriptor, size);
+  return fails(FallibleCall::ftruncate) ? -1 : real(descriptor, size);
 }
 
 // Returns its error.
 int posix_fallocate(int descriptor, off_t at, off_t size) {
   static auto* const real = next<int(int, off_t, off_t)>("posix_fallocate");
-  return fails(Call::fallocate) ? errno : real(descriptor, at, size);
+  return fails(FallibleCall::fallocate) ? errno : real(descriptor, at, size);
 }
 
 void* mmap(void* where, size_t size, int protection, int flags, int descriptor, off_t at) noexcept {
   static auto* const real = next<void*(void*, size_t, int, int, int, off_t)>("mmap");
-  return fails(Call::mmap) ? MAP_FAILED : real(where, size, protection, flags, descriptor, at);
+  return fails(FallibleCall::mmap) ? MAP_FAILED : real(where, size, protection, flags, descriptor, at);
 }
 
 // Nobody can do anything about its failure; it goes through all the same.
 int munmap(void* at, size_t size) noexcept {
   static auto* const real = next<int(void*, size_t)>("munmap");
   const int status = real(at, size);
-  return fails(Call::munmap) ? -1 : status;
+  return fails(FallibleCall::munmap) ? -1 : status;
 }
 
 long syscall(long number, ...) noexcept {
@@ -250,73 +250,73 @@ long syscall(long number, ...) noexcept {
   for (long& argument : all) argument = va_arg(arguments, long);
   va_end(arguments);
   static auto* const real = next<long(long, ...)>("syscall");
-  if (number == SYS_futex && fails(Call::futex)) return -1;
+  if (number == SYS_futex && fails(FallibleCall::futex)) return -1;
   return real(number, all[0], all[1], all[2], all[3], all[4], all[5]);
 }
 
 int unlink(const char* path) noexcept {
   static auto* const real = next<int(const char*)>("unlink");
-  return fails(Call::unlink) ? -1 : real(path);
+  return fails(FallibleCall::unlink) ? -1 : real(path);
 }
 
 int rmdir(const char* path) noexcept {
   static auto* const real = next<int(const char*)>("rmdir");
-  return fails(Call::rmdir) ? -1 : real(path);
+  return fails(FallibleCall::rmdir) ? -1 : real(path);
 }
 
 int rename(const char* from, const char* to) noexcept {
   static auto* const real = next<int(const char*, const char*)>("rename");
-  return fails(Call::rename) ? -1 : real(from, to);
+  return fails(FallibleCall::rename) ? -1 : real(from, to);
 }
 
 int mkdir(const char* path, mode_t mode) noexcept {
   static auto* const real = next<int(const char*, mode_t)>("mkdir");
-  return fails(Call::mkdir) ? -1 : real(path, mode);
+  return fails(FallibleCall::mkdir) ? -1 : real(path, mode);
 }
 
 int chmod(const char* path, mode_t mode) noexcept {
   static auto* const real = next<int(const char*, mode_t)>("chmod");
-  return fails(Call::chmod) ? -1 : real(path, mode);
+  return fails(FallibleCall::chmod) ? -1 : real(path, mode);
 }
 
 int fchmod(int descriptor, mode_t mode) noexcept {
   static auto* const real = next<int(int, mode_t)>("fchmod");
-  return fails(Call::fchmod) ? -1 : real(descriptor, mode);
+  return fails(FallibleCall::fchmod) ? -1 : real(descriptor, mode);
 }
 
 int faccessat(int directory, const char* path, int mode, int flags) noexcept {
   static auto* const real = next<int(int, const char*, int, int)>("faccessat");
-  return fails(Call::faccessat) ? -1 : real(directory, path, mode, flags);
+  return fails(FallibleCall::faccessat) ? -1 : real(directory, path, mode, flags);
 }
 
 DIR* opendir(const char* path) {
   static auto* const real = next<DIR*(const char*)>("opendir");
-  return fails(Call::opendir) ? nullptr : real(path);
+  return fails(FallibleCall::opendir) ? nullptr : real(path);
 }
 
 // std::filesystem opens directories so.
 DIR* fdopendir(int descriptor) {
   static auto* const real = next<DIR*(int)>("fdopendir");
-  return fails(Call::opendir) ? nullptr : real(descriptor);
+  return fails(FallibleCall::opendir) ? nullptr : real(descriptor);
 }
 
 struct dirent* readdir(DIR* directory) {
   static auto* const real = next<struct dirent*(DIR*)>("readdir");
-  return fails(Call::readdir) ? nullptr : real(directory);
+  return fails(FallibleCall::readdir) ? nullptr : real(directory);
 }
 
 FILE* fopen(const char* path, const char* mode) {
   static auto* const real = next<FILE*(const char*, const char*)>("fopen");
-  return fails(Call::fopen) ? nullptr : real(path, mode);
+  return fails(FallibleCall::fopen) ? nullptr : real(path, mode);
 }
 
 size_t fread(void* to, size_t size, size_t count, FILE* file) {
   static auto* const real = next<size_t(void*, size_t, size_t, FILE*)>("fread");
-  return fails(Call::fread) ? 0 : real(to, size, count, file);
+  return fails(FallibleCall::fread) ? 0 : real(to, size, count, file);
 }
 
 int kill(pid_t pid, int signal) noexcept {
   static auto* const real = next<int(pid_t, int)>("kill");
-  return fails(Call::kill) ? -1 : real(pid, signal);
+  return fails(FallibleCall::kill) ? -1 : real(pid, signal);
 }
 }

@@ -10,7 +10,7 @@
 
 namespace shared_dict::test {
 
-enum class Call : unsigned {
+enum class FallibleCall : unsigned {
   allocate,
   open,
   create,  // open that may make the file
@@ -42,9 +42,9 @@ enum class Call : unsigned {
   count
 };
 
-inline constexpr std::size_t kCalls = static_cast<std::size_t>(Call::count);
+inline constexpr std::size_t kCalls = static_cast<std::size_t>(FallibleCall::count);
 
-const char* name_of(Call call) noexcept;
+const char* name_of(FallibleCall call) noexcept;
 
 /// Which call fails, and how.
 struct Fault {
@@ -56,7 +56,7 @@ struct Fault {
 /// What came of it.
 struct Outcome {
   bool struck = false;
-  Call call = Call::count;   ///< the one that failed
+  FallibleCall call = FallibleCall::count;   ///< the one that failed
   int error = 0;             ///< what it failed with; 0 for an allocation
   std::size_t variants = 0;  ///< how many errors this kind of call can have
   std::uint64_t calls = 0;   ///< how many calls there were

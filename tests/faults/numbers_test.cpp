@@ -32,7 +32,7 @@ TEST_CASE("whichever call fails in an operation on numbers, it happens or it tel
                                    d[std::to_string(i)] = static_cast<long>(i);
                                }};
   const std::vector<std::pair<std::string, long>> items{{"new 1", 1}, {"new 2", 2}, {"new 3", 3}, {"5", -1}, {"6", -1}};
-  const std::vector<Operation<Numbers>> operations{
+  const std::vector<FaultyOperation<Numbers>> operations{
       {"get, at, try_get",
        [](Numbers& d, Model&, const Faulty& faulty) {
          long out = 0;

@@ -116,7 +116,7 @@ namespace {
 
 /// What is done with any key and value: key(i) and value(i) make them.
 template <class Dict, class Key, class Value>
-std::vector<Operation<Dict>> operations(Key key, Value value) {
+std::vector<FaultyOperation<Dict>> operations(Key key, Value value) {
   using K = typename Dict::key_type;
   using V = typename Dict::mapped_type;
   using Model = Contents<Dict>;

@@ -34,7 +34,7 @@ Contents<Dict> contents(const Dict& d) {
 using Faulty = std::function<void(const std::function<void()>&)>;
 
 template <class Dict>
-struct Operation {
+struct FaultyOperation {
   const char* name;
   /// Changes the model as it changed the dictionary, when it has.
   std::function<void(Dict&, Contents<Dict>&, const Faulty&)> run;
@@ -66,7 +66,7 @@ class Rounds {
   explicit Rounds(const Family<Dict>& family)
       : family_(family), options_(at(family.options, place_)), witness_(kName, options_, family.others) {}
 
-  Tally all(const Operation<Dict>& operation, bool lasting) {
+  Tally all(const FaultyOperation<Dict>& operation, bool lasting) {
     Attempt first;
     round(operation, {}, first);
     const std::int64_t kept = kept_allocations(place_);
@@ -85,7 +85,7 @@ class Rounds {
     return options;
   }
 
-  void round(const Operation<Dict>& operation, const Fault& fault, Attempt& tried) {
+  void round(const FaultyOperation<Dict>& operation, const Fault& fault, Attempt& tried) {
     Dict d = Dict::create(kName, options_);
     family_.fill(d);
     witness_.attach();
@@ -116,7 +116,7 @@ class Rounds {
     demand(std::filesystem::is_empty(place_.path()), "no file left over");
   }
 
-  void run(const Operation<Dict>& operation, Dict& d, Contents<Dict>& model, const Faulty& faulty) {
+  void run(const FaultyOperation<Dict>& operation, Dict& d, Contents<Dict>& model, const Faulty& faulty) {
     if (!operation.told) return operation.run(d, model, faulty);
     witness_.tell();
     try {
@@ -140,10 +140,10 @@ class Rounds {
 };
 
 template <class Dict>
-Tally fail_in_all(const Family<Dict>& family, const std::vector<Operation<Dict>>& operations) {
+Tally fail_in_all(const Family<Dict>& family, const std::vector<FaultyOperation<Dict>>& operations) {
   Rounds<Dict> rounds(family);
   Tally all;
-  for (const Operation<Dict>& operation : operations) {
+  for (const FaultyOperation<Dict>& operation : operations) {
     all += rounds.all(operation, false);
     Tally lasting = rounds.all(operation, true);
     lasting.operations = 0;

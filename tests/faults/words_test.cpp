@@ -40,7 +40,7 @@ TEST_CASE("whichever call fails in an operation on words, it happens or it tells
   const std::vector<std::string> keys{"key 1", "missing", "key 2", "large"};
   const std::vector<std::pair<std::string, std::string>> items{
       {"key 1", "u"}, {"key 2", std::string(400, 'u')}, {"new 1", "u"}, {"new 2", std::string(900, 'u')}, {"key 1", "w"}};
-  const std::vector<Operation<Words>> operations{
+  const std::vector<FaultyOperation<Words>> operations{
       {"get", [](Words& d, Model&, const Faulty& faulty) {
          std::optional<std::string> value;
          faulty([&] { value = d.get("large"); });

@@ -23,7 +23,7 @@
 namespace shared_dict::test {
 
 /// What became of a damaged dictionary.
-struct Verdict {
+struct Fate {
   std::uint64_t errors = 0;  ///< operations that were refused
   bool sound = false;        ///< the audit had nothing to say, and the answers were right
 };
@@ -43,13 +43,13 @@ class Exercise {
   /// `open()` returns the dictionary; `expected`: what it held before it was damaged, if that is known. What must not be ends in a
   /// std::logic_error.
   template <class Open>
-  Verdict run(Open open, const Contents* expected) {
+  Fate run(Open open, const Contents* expected) {
     std::optional<Dict> opened;
-    if (!attempt([&] { opened.emplace(open()); })) return verdict_;
+    if (!attempt([&] { opened.emplace(open()); })) return fate_;
     Dict& dict = *opened;
     const std::optional<Contents> before = look(dict);
-    verdict_.sound = audit(dict);
-    if (verdict_.sound) {
+    fate_.sound = audit(dict);
+    if (fate_.sound) {
       expect(consistent_, "the answers contradicted each other, and the audit has nothing to say");
       const std::optional<Contents> now = look(dict);
       if (now && before) expect(*now == *before, "the answers changed, and the audit has nothing to say");
@@ -63,11 +63,11 @@ class Exercise {
     if (known_ && still_sound) {
       if (const std::optional<Contents> now = look(dict)) expect(*now == model_, "what was stored isn't what is there");
     }
-    if (verdict_.errors == 0) expect(!verdict_.sound || still_sound, "sound changes left it unsound");
+    if (fate_.errors == 0) expect(!fate_.sound || still_sound, "sound changes left it unsound");
     attempt([&] { dict.clear(); });
     attempt([&] { dict.insert(Family::key(0), Family::value(random_)); });
     audit(dict);
-    return verdict_;
+    return fate_;
   }
 
  private:
@@ -82,7 +82,7 @@ class Exercise {
       f();
       return true;
     } catch (const Error&) {
-      ++verdict_.errors;
+      ++fate_.errors;
       return false;
     }
   }
@@ -96,7 +96,7 @@ class Exercise {
 
   /// All that it holds, if nothing was refused.
   std::optional<Contents> look(const Dict& dict) {
-    const std::uint64_t errors_before = verdict_.errors;
+    const std::uint64_t errors_before = fate_.errors;
     Contents scanned;
     Contents found;
     bool twice = false;
@@ -119,11 +119,11 @@ class Exercise {
     attempt([&] { static_cast<void>(dict.gc_stats()); });
     attempt([&] { static_cast<void>(dict.wait_change(keys.front(), std::chrono::nanoseconds(0))); });
     consistent_ = true;
-    if (verdict_.errors != errors_before) return std::nullopt;
+    if (fate_.errors != errors_before) return std::nullopt;
     consistent_ = !twice && agree && iterated == scanned.size() && many == found.size() && scanned == found;
     // Where a process died it may be off until the audit, or another change, has seen to it.
-    if (verdict_.sound) consistent_ = consistent_ && size == scanned.size();
-    if (verdict_.sound) expect(consistent_, "the answers contradict each other, and the audit has nothing to say");
+    if (fate_.sound) consistent_ = consistent_ && size == scanned.size();
+    if (fate_.sound) expect(consistent_, "the answers contradict each other, and the audit has nothing to say");
     return consistent_ ? std::optional(scanned) : std::nullopt;
   }
 
@@ -262,7 +262,7 @@ class Exercise {
 
   std::size_t keys_;
   std::minstd_rand random_;
-  Verdict verdict_;
+  Fate fate_;
   Contents model_;
   bool known_ = false;       ///< `model_` is what the dictionary must hold
   bool consistent_ = false;  ///< the last look's answers agree with each other

@@ -116,8 +116,8 @@ class Flips {
     }
     try {
       Exercise<Family> exercise(keys_, flips.front().offset * 8 + flips.front().bit + 1);
-      const Verdict verdict = exercise.run([&] { return image_.attach(); }, expected ? &*expected : nullptr);
-      ++(verdict.sound ? progress.verified : verdict.errors != 0 ? progress.refused : progress.noticed);
+      const Fate fate = exercise.run([&] { return image_.attach(); }, expected ? &*expected : nullptr);
+      ++(fate.sound ? progress.verified : fate.errors != 0 ? progress.refused : progress.noticed);
       return {};
     } catch (const std::exception& error) {
       return error.what();
