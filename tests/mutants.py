@@ -61,7 +61,7 @@ MUTANTS = [
     Mutant("the version's step is a plain store", "mechanisms/slot_table.hpp",
            "    version.exchange(next_version, std::memory_order_seq_cst);",
            "    version.store(next_version, std::memory_order_release);",
-           "processes/linearizable_test.cpp"),
+           "processes/view_rounds_test.cpp|no word*"),
     Mutant("an insertion is a plain store", "mechanisms/slot_table.hpp",
            "    buckets_[at.bucket].slots[at.slot].exchange(word.bits(), std::memory_order_seq_cst);",
            "    buckets_[at.bucket].slots[at.slot].store(word.bits(), std::memory_order_release);",

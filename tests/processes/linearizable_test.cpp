@@ -19,9 +19,13 @@ using namespace shared_dict::test;
 namespace {
 
 constexpr std::uint64_t kRounds = 200'000;
+constexpr std::uint64_t kKeys = 64;
 
-/// Rounds 1 to kRounds: each of two threads calls write(its key, round), then sees(the other's key, round): whether that has been
-/// written in this round. True unless both of them didn't see it in one.
+/// Many keys: two that have one lock would show nothing, as taking it orders their writes.
+std::uint64_t key_of(std::uint64_t who, std::uint64_t turn) { return turn % kKeys * 2 + who; }
+
+/// Rounds 1 to kRounds: each of two threads calls write(itself, round), then sees(the other, round): whether that has written
+/// in this round. True unless both of them didn't see it in one.
 template <class Write, class Sees>
 bool one_sees_the_other(Write write, Sees sees) {
   std::array<std::atomic<std::uint64_t>, 2> round_of{};
@@ -61,36 +65,37 @@ auto new_dict(const Place& place) {
 TEST_CASE("two who overwrite a value in place and then read each other's key don't both miss") {
   const Place place;
   auto d = new_dict<std::uint64_t>(place);
-  d.insert(0, 0);
-  d.insert(1, 0);
-  REQUIRE(one_sees_the_other([&](std::uint64_t key, std::uint64_t round) { d.insert_or_assign(key, round); },
-                             [&](std::uint64_t key, std::uint64_t round) { return d.get(key, 0) >= round; }));
+  for (std::uint64_t key = 0; key < 2 * kKeys; ++key) d.insert(key, 0);
+  REQUIRE(one_sees_the_other(
+      [&](std::uint64_t who, std::uint64_t round) { d.insert_or_assign(key_of(who, round), round); },
+      [&](std::uint64_t who, std::uint64_t round) { return d.get(key_of(who, round), 0) == round; }));
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
 TEST_CASE("two who overwrite a value by another entry and then read each other's key don't both miss") {
   const Place place;
   auto d = new_dict<Wide>(place);
-  d.insert(0, {});
-  d.insert(1, {});
-  REQUIRE(one_sees_the_other([&](std::uint64_t key, std::uint64_t round) { d.insert_or_assign(key, {round, {}}); },
-                             [&](std::uint64_t key, std::uint64_t round) { return d.get(key)->round >= round; }));
+  for (std::uint64_t key = 0; key < 2 * kKeys; ++key) d.insert(key, {});
+  REQUIRE(one_sees_the_other(
+      [&](std::uint64_t who, std::uint64_t round) { d.insert_or_assign(key_of(who, round), {round, {}}); },
+      [&](std::uint64_t who, std::uint64_t round) { return d.get(key_of(who, round))->round == round; }));
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
 TEST_CASE("two who insert or erase a key and then look for each other's don't both miss") {
   const Place place;
   auto d = new_dict<std::uint64_t>(place);
-  // A round's key is of that round: odd rounds insert keys, and even ones erase those of the round before.
-  const auto key_of = [](std::uint64_t who, std::uint64_t round) { return ((round - 1) / 2 % 64) * 2 + who; };
+  // Odd rounds insert keys, and even ones erase those of the round before.
+  const auto key = [](std::uint64_t who, std::uint64_t round) { return key_of(who, (round - 1) / 2); };
+  const auto inserts = [](std::uint64_t round) { return round % 2 == 1; };
   REQUIRE(one_sees_the_other(
       [&](std::uint64_t who, std::uint64_t round) {
-        if (round % 2 == 1) {
-          d.insert(key_of(who, round), round);
+        if (inserts(round)) {
+          d.insert(key(who, round), round);
         } else {
-          d.erase(key_of(who, round));
+          d.erase(key(who, round));
         }
       },
-      [&](std::uint64_t who, std::uint64_t round) { return d.contains(key_of(who, round)) == (round % 2 == 1); }));
+      [&](std::uint64_t who, std::uint64_t round) { return d.contains(key(who, round)) == inserts(round); }));
   SHARED_DICT_REQUIRE_SOUND(d);
 }

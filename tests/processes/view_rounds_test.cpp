@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <random>
@@ -81,7 +82,55 @@ const RegisterChild kViewer("view rounds: viewer", [](std::vector<std::string> a
   return eventually([] { return false; }) ? 0 : 1;  // until the kill
 });
 
+/// More than is replaced in place, and small, so that its block is soon written again.
+struct Same {
+  std::array<std::uint64_t, 8> words;
+
+  static Same of(std::uint64_t word) {
+    Same same{};
+    same.words.fill(word);
+    return same;
+  }
+};
+
+using Sames = SharedDict<std::uint64_t, Same>;
+
+/// Overwrites one value. args: name, area
+const RegisterChild kOverwriter("view rounds: overwriter", [](std::vector<std::string> args) {
+  Sames d = Sames::attach(args.at(0));
+  const auto rounds = SharedArea<Rounds>::from_token(args.at(1));
+  for (std::uint64_t n = 1; rounds->stop.load() == 0; ++n) {
+    d.insert_or_assign(0, Same::of(n));
+    rounds->turns.store(n);
+  }
+  return 0;
+});
+
 }  // namespace
+
+// Whether the writer sees the pin, or the viewer the write, is decided within the time that a store needs to get out of a processor.
+TEST_CASE("no word changes under short views of a value that is overwritten all the time") {
+  constexpr int kViews = 4'000'000;
+  const UniqueName name;
+  Sames d = Sames::create(name.str(), {.heap_size = 1 << 20});
+  d.insert(0, Same::of(0));
+  const SharedArea<Rounds> rounds;
+  Child writer = Child::start("view rounds: overwriter", {name.str(), rounds.token()});
+  REQUIRE(eventually([&] { return rounds->turns.load() != 0; }));
+  int changed = 0;
+  for (int i = 0; i < kViews && changed == 0; ++i) {
+    const auto view = d.view(0);
+    const volatile std::uint64_t& first = view->words.front();  // each look is one
+    const volatile std::uint64_t& last = view->words.back();
+    const std::uint64_t word = first;
+    for (int looks = 0; looks < 20; ++looks) changed += last != word ? 1 : 0;
+  }
+  rounds->stop = 1;
+  REQUIRE(writer.wait() == 0);
+  REQUIRE(changed == 0);
+  REQUIRE(d.gc_stats().retired_blocks == 0);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
 
 TEST_CASE("no byte changes under ten thousand views that are overwritten, and nothing stays when they are gone") {
   const UniqueName name;
