@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh                          what runs on every change
-#   tests/run.sh PART...                  clang | asan | tsan | fuzz | mutants | consumer | default | asan_model
+#   tests/run.sh PART...                  instructions | clang | asan | tsan | fuzz | mutants | consumer | default | asan_model
 #   tests/run.sh long SECONDS [PATTERN]   the test cases tagged [long], or those of them whose names contain PATTERN, one after the
 #                                         other for as long as SECONDS altogether; each prints what it did
 #
 # Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `asan_model`, `fuzz` and `mutants`
 # run only when they are asked for.
 declare -A programs=(
+  [instructions]=""                     # what the main operations cost in instructions, under callgrind
   [clang]="processes crash kill_points" # clang, optimised
   [asan]="unit processes"               # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
   [tsan]="unit"                         # ThreadSanitizer                                 } which compiles fastest
@@ -116,7 +117,7 @@ if [ "${1:-}" = long ]; then
 fi
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(clang asan tsan consumer default)
+[ $# -gt 0 ] || parts=(instructions clang asan tsan consumer default)
 for part in "${parts[@]}"; do
   [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
 done
@@ -145,6 +146,10 @@ for part in "${parts[@]}"; do
       for fuzzer in "${selected[@]}"; do
         fuzz "$fuzzer"
       done
+      ;;
+    instructions)
+      echo "instructions of the main operations, and the difference to benchmarks/instructions.txt"
+      benchmarks/instructions.sh
       ;;
     mutants)
       echo "mutants: each breaks one step of the protocols"
