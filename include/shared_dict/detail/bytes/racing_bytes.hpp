@@ -77,18 +77,26 @@ SHARED_DICT_HOT void store_tail(std::byte* to, std::uint64_t value, std::size_t 
   }
 }
 
+// One word each. Several words are copied one by one, not through an array: compilers take that for a vector in memory, and loading it
+// as a whole has to wait until its parts have been stored.
+SHARED_DICT_HOT void read_word_racing(std::byte* to, const std::byte* shared) noexcept {
+  const std::uint64_t word = load_word(shared);
+  std::memcpy(to, &word, kWord);
+}
+SHARED_DICT_HOT void write_word_racing(std::byte* shared, const std::byte* from) noexcept {
+  store_word(shared, load_private<std::uint64_t>(from));
+}
+
 // Copies `size` bytes out of the segment.
 inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size) noexcept {
   std::size_t at = 0;
   for (; at + 4 * kWord <= size; at += 4 * kWord) {
-    const std::uint64_t words[4] = {load_word(shared + at), load_word(shared + at + kWord), load_word(shared + at + 2 * kWord),
-                                    load_word(shared + at + 3 * kWord)};
-    std::memcpy(to + at, words, sizeof words);
+    read_word_racing(to + at, shared + at);
+    read_word_racing(to + at + kWord, shared + at + kWord);
+    read_word_racing(to + at + 2 * kWord, shared + at + 2 * kWord);
+    read_word_racing(to + at + 3 * kWord, shared + at + 3 * kWord);
   }
-  for (; at + kWord <= size; at += kWord) {
-    const std::uint64_t word = load_word(shared + at);
-    std::memcpy(to + at, &word, kWord);
-  }
+  for (; at + kWord <= size; at += kWord) read_word_racing(to + at, shared + at);
   if (const std::size_t tail = size % kWord; tail != 0) store_tail(to + at, load_word(shared + at), tail);
 }
 
@@ -96,18 +104,12 @@ inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size
 SHARED_DICT_HOT void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {
   std::size_t at = 0;
   for (; at + 4 * kWord <= size; at += 4 * kWord) {
-    std::uint64_t words[4];
-    std::memcpy(words, from + at, sizeof words);
-    store_word(shared + at, words[0]);
-    store_word(shared + at + kWord, words[1]);
-    store_word(shared + at + 2 * kWord, words[2]);
-    store_word(shared + at + 3 * kWord, words[3]);
+    write_word_racing(shared + at, from + at);
+    write_word_racing(shared + at + kWord, from + at + kWord);
+    write_word_racing(shared + at + 2 * kWord, from + at + 2 * kWord);
+    write_word_racing(shared + at + 3 * kWord, from + at + 3 * kWord);
   }
-  for (; at + kWord <= size; at += kWord) {
-    std::uint64_t word;
-    std::memcpy(&word, from + at, kWord);
-    store_word(shared + at, word);
-  }
+  for (; at + kWord <= size; at += kWord) write_word_racing(shared + at, from + at);
   if (const std::size_t tail = size % kWord; tail != 0) store_word(shared + at, load_tail(from + at, tail));
 }
 
