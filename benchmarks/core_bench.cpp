@@ -11,25 +11,18 @@
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <cstdint>
 #include <cstdlib>
-#include <exception>
 #include <fstream>
 #include <iomanip>
 #include <iostream>
-#include <new>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/types.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace {
@@ -38,7 +31,6 @@ using namespace benchmark_support;
 using namespace core_bench;
 
 constexpr std::size_t kWorkers = 2;
-constexpr double kTolerated = 0.02;  // the part of a measurement during which other programs may have a worker's core
 
 struct Settings {
   std::size_t items = 100'000;
@@ -79,12 +71,7 @@ constexpr std::array kRows{
 struct Result {
   Series alone, shared;
 
-  // Of the two measurements of the same round, so that a machine that gets slower meanwhile changes little.
-  double time_ratio() const {
-    Series ratios;
-    for (std::size_t i = 0; i < shared.ns.size(); ++i) ratios.ns.push_back(shared.ns[i] / alone.ns[i]);
-    return ratios.median();
-  }
+  double time_ratio() const { return median_ratio(shared, alone); }
 };
 
 void print(const std::vector<Result>& results) {
@@ -125,10 +112,9 @@ void write_json(std::ofstream& file, const Settings& settings, const std::vector
     file << std::exchange(comma, ",\n") << "    {\"name\": \"" << kRows[r].name
          << "\", \"processes\": " << kRows[r].processes;
     for (const auto& [label, s] : {std::pair{"private", &results[r].alone}, std::pair{"shared", &results[r].shared}}) {
-      file << ", \"" << label << "\": {\"median_ns\": " << s->median() << ", \"spread\": " << s->spread()
-           << ", \"ns\": [";
-      for (std::size_t i = 0; i < s->ns.size(); ++i) file << (i == 0 ? "" : ", ") << s->ns[i];
-      file << "]}";
+      file << ", \"" << label << "\": ";
+      write_json(file, *s);
+      file << "}";
     }
     file << ", \"time_ratio\": " << results[r].time_ratio() << "}";
   }
@@ -143,22 +129,8 @@ class Driver {
   explicit Driver(const Settings& settings)
       : settings_(settings),
         name_("core_bench." + std::to_string(::getpid())),
-        data_(make_data(settings.items, settings.value_size)),
-        cores_(usable_cores()) {
+        data_(make_data(settings.items, settings.value_size)) {
     options_.heap_size = std::max(options_.heap_size, settings.items * (kKeySize + settings.value_size) * 2);
-    void* memory = ::mmap(nullptr, sizeof(Barrier), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::runtime_error("mmap failed");
-    barrier_ = new (memory) Barrier;
-  }
-  Driver(const Driver&) = delete;
-  Driver& operator=(const Driver&) = delete;
-
-  ~Driver() {
-    for (int socket : sockets_) ::close(socket);  // which ends the workers
-    for (int tries = 0; tries < 100 && !all_gone(); ++tries) ::usleep(50'000);
-    for (pid_t pid : pids_) ::kill(pid, SIGKILL);
-    while (::wait(nullptr) > 0) {
-    }
   }
 
   void run() {
@@ -166,20 +138,20 @@ class Driver {
     if (!settings_.json.empty()) json.open(settings_.json);
     if (!json) throw std::runtime_error("can't write " + settings_.json);
     // The workers start before this process opens anything, so that they inherit nothing.
-    for (std::size_t i = 0; i < kWorkers; ++i) start_worker(i);
-    auto strings = SharedStrings::create(name_ + ".strings", options_);
+    Workers workers("core_bench", kWorkers, [this](std::size_t worker) -> Workers::Run {
+      const auto state = std::make_shared<Worker>(worker, data_, name_, options_);
+      return [state](const Command& command) { return state->run(command); };
+    });
+    auto strings = peers::SharedDict::Dict::create(name_ + ".strings", options_);
     auto numbers = SharedNumbers::create(name_ + ".numbers", options_);
-    for (int socket : sockets_) {  // one after the other: the second finds the items in the dictionary already
-      send(socket, Command{});
-      get_sample(socket);
-    }
+    workers.prepare();
     std::vector<Result> results(kRows.size());
     for (std::size_t round = 0; round < settings_.rounds; ++round) {
       std::cerr << "round " << round + 1 << " of " << settings_.rounds << std::endl;
       for (std::size_t r = 0; r < kRows.size(); ++r) {
         if (!wanted(kRows[r])) continue;
-        results[r].alone.ns.push_back(run_row(kRows[r], false, numbers));
-        results[r].shared.ns.push_back(run_row(kRows[r], true, numbers));
+        results[r].alone.ns.push_back(run_row(workers, kRows[r], kPrivate, numbers));
+        results[r].shared.ns.push_back(run_row(workers, kRows[r], kShared, numbers));
       }
     }
     for (const auto& problems : {strings.audit().problems, numbers.audit().problems}) {
@@ -193,44 +165,8 @@ class Driver {
 
  private:
   bool wanted(const Row& row) const {
-    if (row.processes > cores_.size()) return false;
+    if (row.processes > usable_cores().size()) return false;
     return std::string_view(row.name).find(settings_.only) != std::string_view::npos;
-  }
-
-  bool all_gone() {
-    std::erase_if(pids_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
-    return pids_.empty();
-  }
-
-  void start_worker(std::size_t worker) {
-    std::array<int, 2> ends{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
-      throw std::runtime_error("socketpair failed");
-    const pid_t pid = ::fork();
-    if (pid < 0) throw std::runtime_error("fork failed");
-    if (pid == 0) {
-      ::close(ends[0]);
-      std::signal(SIGINT, SIG_IGN);  // the driver's end is the workers' end too, and they clean up
-      pin_to(cores_[worker % cores_.size()]);
-      try {
-        run_worker(worker, ends[1], *barrier_, data_, name_, options_);
-        ::_exit(0);
-      } catch (const std::exception& e) {
-        std::cerr << "core_bench: worker " << worker << ": " << e.what() << '\n';
-        ::_exit(1);
-      }
-    }
-    ::close(ends[1]);
-    const timeval limit{300, 0};  // for a worker that hangs
-    ::setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    sockets_.push_back(ends[0]);
-    pids_.push_back(pid);
-  }
-
-  static Sample get_sample(int socket) {
-    Sample sample;
-    if (!receive(socket, sample)) throw std::runtime_error("a worker process is gone, or hangs");
-    return sample;
   }
 
   static std::uint64_t sum(const SharedNumbers& numbers) {
@@ -239,59 +175,27 @@ class Driver {
     return result;
   }
 
-  struct Measurement {
-    double ns = 0;
-    double waited = 0;  // the part of the time during which a worker had no core
-  };
-
-  // Again while other programs take the cores away, but not for ever; the least disturbed one counts.
-  double run_row(const Row& row, bool shared, const SharedNumbers& numbers) {
-    Measurement best = measure_row(row, shared, numbers);
-    for (int tries = 0; best.waited > kTolerated && tries < settings_.repeats; ++tries) {
-      ::usleep(200'000);
-      const Measurement again = measure_row(row, shared, numbers);
-      if (again.waited < best.waited) best = again;
-    }
+  double run_row(Workers& workers, const Row& row, Side side, const SharedNumbers& numbers) {
+    const bool count = side == kShared && about_numbers(row.work);
+    const Measurement best = least_disturbed(settings_.repeats, [&] {
+      const std::uint64_t before = count ? sum(numbers) : 0;
+      Measurement measurement = workers.run(Command{row.work, side, settings_.seconds}, row.processes);
+      if (count) measurement.wrong += sum(numbers) - before != measurement.operations;
+      if (measurement.wrong != 0) {
+        throw std::runtime_error(std::string(row.name) + (side == kShared ? ", SharedDict: " : ", private: ") +
+                                 std::to_string(measurement.wrong) + " wrong results");
+      }
+      return measurement;
+    });
     disturbed_ += best.waited > kTolerated ? 1 : 0;
     return best.ns;
-  }
-
-  Measurement measure_row(const Row& row, bool shared, const SharedNumbers& numbers) {
-    const bool count = shared && about_numbers(row.work);
-    const std::uint64_t before = count ? sum(numbers) : 0;
-    barrier_target_ += static_cast<unsigned>(row.processes);
-    for (std::size_t i = 0; i < row.processes; ++i) {
-      send(sockets_[i], Command{row.work, shared, barrier_target_, settings_.seconds});
-    }
-    double rate = 0;
-    std::uint64_t operations = 0;
-    std::uint64_t wrong = 0;
-    double waited = 0;
-    for (std::size_t i = 0; i < row.processes; ++i) {
-      const Sample sample = get_sample(sockets_[i]);
-      rate += static_cast<double>(sample.operations) / sample.seconds;
-      operations += sample.operations;
-      wrong += sample.wrong;
-      waited = std::max(waited, sample.waited / sample.seconds);
-    }
-    if (count) wrong += sum(numbers) - before != operations;
-    if (wrong != 0) {
-      throw std::runtime_error(std::string(row.name) + (shared ? ", SharedDict: " : ", private: ") +
-                               std::to_string(wrong) + " wrong results");
-    }
-    return {static_cast<double>(row.processes) * 1e9 / rate, waited};
   }
 
   Settings settings_;
   std::string name_;
   shared_dict::Options options_;
   Data data_;
-  std::vector<int> cores_;
-  Barrier* barrier_ = nullptr;
-  unsigned barrier_target_ = 0;
   std::size_t disturbed_ = 0;
-  std::vector<int> sockets_;
-  std::vector<pid_t> pids_;
 };
 
 constexpr const char* kUsage =
@@ -305,57 +209,44 @@ constexpr const char* kUsage =
     "  --json FILE      write the figures there, too\n";
 
 // False if help was asked for.
-bool parse_arguments(int argc, char** argv, Settings& settings) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view arg = argv[i];
-    const auto value = [&]() -> std::string_view {
-      if (i + 1 == argc) throw std::invalid_argument(std::string(arg) + " needs a value");
-      return argv[++i];
-    };
-    if (arg == "--help" || arg == "-h") return false;
-    if (arg == "--items")
-      settings.items = parse<std::size_t>(arg, value(), 100, 100'000'000);
-    else if (arg == "--value-size")
-      settings.value_size = parse<std::size_t>(arg, value(), 1, 1 << 20);
-    else if (arg == "--rounds")
-      settings.rounds = parse<std::size_t>(arg, value(), 1, 1000);
-    else if (arg == "--seconds")
-      settings.seconds = parse(arg, value(), 0.001, 60.0);
-    else if (arg == "--only")
-      settings.only = value();
-    else if (arg == "--json")
-      settings.json = value();
-    else if (arg == "--quick")
+bool parse_arguments(Arguments arguments, Settings& settings) {
+  while (arguments.next()) {
+    if (arguments.is("--help") || arguments.is("-h")) return false;
+    if (arguments.is("--items"))
+      settings.items = arguments.number<std::size_t>(100, 100'000'000);
+    else if (arguments.is("--value-size"))
+      settings.value_size = arguments.number<std::size_t>(1, 1 << 20);
+    else if (arguments.is("--rounds"))
+      settings.rounds = arguments.number<std::size_t>(1, 1000);
+    else if (arguments.is("--seconds"))
+      settings.seconds = arguments.number(0.001, 60.0);
+    else if (arguments.is("--only"))
+      settings.only = arguments.value();
+    else if (arguments.is("--json"))
+      settings.json = arguments.value();
+    else if (arguments.is("--quick"))
       settings.items = 10'000, settings.rounds = 3, settings.seconds = 0.03, settings.repeats = 0;
     else
-      throw std::invalid_argument("unknown option '" + std::string(arg) + "'");
+      arguments.unknown();
   }
+  return true;
+}
+
+bool run(const Settings& settings) {
+  std::array<double, 1> load{};
+  ::getloadavg(load.data(), 1);
+  std::cout << "core_bench: " << settings.items << " items, " << kKeySize << "-byte keys, " << settings.value_size
+            << "-byte values, " << settings.rounds << " rounds of " << settings.seconds << " s, load " << load[0]
+            << ", " << __VERSION__ << '\n';
+  if (usable_cores().size() < kWorkers) std::cout << "only one core: the x2 rows are left out\n";
+  Driver(settings).run();
   return true;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  Settings settings;
-  try {
-    if (!parse_arguments(argc, argv, settings)) {
-      std::cout << kUsage;
-      return 0;
-    }
-  } catch (const std::invalid_argument& e) {
-    std::cerr << "core_bench: " << e.what() << '\n' << kUsage;
-    return 2;
-  }
-  try {
-    std::array<double, 1> load{};
-    ::getloadavg(load.data(), 1);
-    std::cout << "core_bench: " << settings.items << " items, " << kKeySize << "-byte keys, " << settings.value_size
-              << "-byte values, " << settings.rounds << " rounds of " << settings.seconds << " s, load " << load[0]
-              << ", " << __VERSION__ << '\n';
-    if (usable_cores().size() < kWorkers) std::cout << "only one core: the x2 rows are left out\n";
-    Driver(settings).run();
-  } catch (const std::exception& e) {
-    std::cerr << "core_bench: " << e.what() << '\n';
-    return 1;
-  }
+  return run_program(
+      "core_bench", kUsage, Settings{},
+      [&](Settings& settings) { return parse_arguments(Arguments(argc, argv), settings); }, run);
 }

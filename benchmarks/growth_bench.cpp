@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <exception>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
@@ -21,7 +20,6 @@
 #include <random>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -200,48 +198,34 @@ constexpr const char* kUsage =
     "  --quick          100000 inserts\n";
 
 // False if help was asked for.
-bool parse_arguments(int argc, char** argv, Settings& settings) {
+bool parse_arguments(Arguments arguments, Settings& settings) {
   if (const char* directory = std::getenv("SHARED_DICT_DIR"); directory != nullptr && *directory != '\0') {
     settings.directory = directory;
   }
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view arg = argv[i];
-    const auto value = [&]() -> std::string_view {
-      if (i + 1 == argc) throw std::invalid_argument(std::string(arg) + " needs a value");
-      return argv[++i];
-    };
-    if (arg == "--help" || arg == "-h") return false;
-    if (arg == "--items")
-      settings.items = parse<std::size_t>(arg, value(), 10'000, 1'000'000'000);
-    else if (arg == "--directory")
-      settings.directory = value();
-    else if (arg == "--quick")
+  while (arguments.next()) {
+    if (arguments.is("--help") || arguments.is("-h")) return false;
+    if (arguments.is("--items"))
+      settings.items = arguments.number<std::size_t>(10'000, 1'000'000'000);
+    else if (arguments.is("--directory"))
+      settings.directory = arguments.value();
+    else if (arguments.is("--quick"))
       settings.items = 100'000;
     else
-      throw std::invalid_argument("unknown option '" + std::string(arg) + "'");
+      arguments.unknown();
   }
   return true;
+}
+
+bool run(const Settings& settings) {
+  std::cout << std::fixed;
+  growth_table(settings);
+  return capacity_table(settings);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  Settings settings;
-  try {
-    if (!parse_arguments(argc, argv, settings)) {
-      std::cout << kUsage;
-      return 0;
-    }
-  } catch (const std::invalid_argument& e) {
-    std::cerr << "growth_bench: " << e.what() << '\n' << kUsage;
-    return 2;
-  }
-  try {
-    std::cout << std::fixed;
-    growth_table(settings);
-    return capacity_table(settings) ? 0 : 1;
-  } catch (const std::exception& e) {
-    std::cerr << "growth_bench: " << e.what() << '\n';
-    return 1;
-  }
+  return run_program(
+      "growth_bench", kUsage, Settings{},
+      [&](Settings& settings) { return parse_arguments(Arguments(argc, argv), settings); }, run);
 }

@@ -15,14 +15,11 @@
 #include <exception>
 #include <iomanip>
 #include <iostream>
-#include <new>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <utility>
 
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,22 +42,6 @@ struct Board {
   std::atomic<int> inside;
   std::atomic<int> wrong;
   std::atomic<int> stop;
-};
-
-class SharedBoard {
- public:
-  SharedBoard() {
-    void* const at = ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) throw std::runtime_error("no memory to share with the children");
-    board_ = ::new (at) Board{};
-  }
-  SharedBoard(const SharedBoard&) = delete;
-  SharedBoard& operator=(const SharedBoard&) = delete;
-  ~SharedBoard() { ::munmap(board_, sizeof(Board)); }
-  Board* operator->() const noexcept { return board_; }
-
- private:
-  Board* board_;
 };
 
 // A forked process that does something until it is killed, at the latest when this goes.
@@ -122,7 +103,7 @@ bool measure(const Settings& settings) {
   using Dict = shared_dict::SharedDict<std::uint64_t, typename Kind::Value>;
   Dict d = Dict::create("recovery_bench." + std::to_string(::getpid()));
   for (std::size_t i = 0; i < settings.items; ++i) d.insert(key_of(i), Kind::make(key_of(i)));
-  const SharedBoard board;
+  const SeenByChildren<Board> board;
   Child reader([&] {
     std::mt19937_64 random(1);
     typename Kind::Value value{};

@@ -65,12 +65,6 @@ std::vector<Series> interleave(int rounds, const std::vector<std::function<doubl
   return all;
 }
 
-double median_ratio(const Series& a, const Series& b) {
-  Series ratio;
-  for (std::size_t i = 0; i < a.ns.size(); ++i) ratio.ns.push_back(a.ns[i] / b.ns[i]);
-  return ratio.median();
-}
-
 void row(std::string_view what, const Series& series, std::string_view note = {}) {
   std::cout << std::left << std::setw(46) << what << std::right << std::setw(14) << std::fixed << std::setprecision(1)
             << series.median() << std::setw(9) << std::setprecision(0) << series.spread() * 100 << "%  " << note << "\n";
