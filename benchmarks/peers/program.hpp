@@ -1,0 +1,108 @@
+// Another program that runs as long as the object lives, or as this process: a server, or Python.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace peers {
+
+inline bool is_installed(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (::access((folder + "/" + program).c_str(), X_OK) == 0) return true;
+  }
+  return false;
+}
+
+class Program {
+ public:
+  // What it says goes to `log`. `talk`, unless -1, becomes its standard input and output.
+  Program(std::vector<std::string> command, std::filesystem::path log, int talk = -1) : log_(std::move(log)) {
+    std::vector<char*> arguments;
+    for (std::string& argument : command) arguments.push_back(argument.data());
+    arguments.push_back(nullptr);
+    const pid_t parent = ::getpid();
+    pid_ = ::fork();
+    if (pid_ < 0) throw std::runtime_error("fork failed");
+    if (pid_ != 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // it must not outlive this process, whatever that dies of
+    if (::getppid() != parent) ::_exit(1);
+    std::signal(SIGINT, SIG_IGN);
+    const int nothing = ::open("/dev/null", O_RDONLY);
+    const int output = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(talk == -1 ? nothing : talk, STDIN_FILENO);
+    ::dup2(talk == -1 ? output : talk, STDOUT_FILENO);
+    ::dup2(output, STDERR_FILENO);
+    ::close_range(3, ~0U, 0);
+    ::execvp(arguments[0], arguments.data());
+    ::_exit(127);
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program() {
+    ::kill(pid_, SIGTERM);
+    for (int tries = 0; tries < 100; ++tries) {
+      if (::waitpid(pid_, nullptr, WNOHANG) != 0) return;
+      ::usleep(20'000);
+    }
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+
+  std::string last_words() const {
+    std::ifstream file(log_);
+    std::string line;
+    std::string last = "(nothing)";
+    while (std::getline(file, line))
+      if (!line.empty()) last = line;
+    return last;
+  }
+
+ private:
+  std::filesystem::path log_;
+  pid_t pid_ = -1;
+};
+
+// -1 if nobody listens there.
+inline int connect_to(const std::filesystem::path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.native().size() >= sizeof address.sun_path) throw std::runtime_error(path.string() + " is too long");
+  std::memcpy(address.sun_path, path.c_str(), path.native().size());
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
+  ::close(socket);
+  return -1;
+}
+
+inline void wait_until_it_listens(const Program& server, const std::filesystem::path& path) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  int socket = -1;
+  while ((socket = connect_to(path)) == -1) {
+    if (std::chrono::steady_clock::now() > deadline)
+      throw std::runtime_error("nobody listens at " + path.string() + "; the server said: " + server.last_words());
+    ::usleep(10'000);
+  }
+  ::close(socket);
+}
+
+}  // namespace peers
