@@ -17,6 +17,8 @@
 
 namespace peers_bench {
 
+constexpr int kNameWidth = 30;
+
 struct Results {
   std::vector<std::string> peers;
   std::vector<Row> rows;
@@ -35,7 +37,7 @@ template <class Cell>
 void print_table(const Results& results, const std::string& section, const std::string& title, Cell cell) {
   std::ostringstream table;
   std::vector<std::size_t> columns;
-  table << "\n" << std::left << std::setw(26) << title << "\n" << std::setw(26) << "" << std::right;
+  table << "\n" << std::left << std::setw(kNameWidth) << title << "\n" << std::setw(kNameWidth) << "" << std::right;
   for (std::size_t r = 0; r < results.rows.size(); ++r) {
     if (results.rows[r].section != section) continue;
     columns.push_back(r);
@@ -46,7 +48,7 @@ void print_table(const Results& results, const std::string& section, const std::
   bool something = false;
   for (std::size_t p = 0; p < results.peers.size(); ++p) {
     std::ostringstream line;
-    line << std::left << std::setw(26) << results.peers[p] << std::right << std::setprecision(3);
+    line << std::left << std::setw(kNameWidth) << results.peers[p] << std::right << std::setprecision(3);
     bool measured = false;
     for (std::size_t r : columns) {
       const std::optional<double> figure = cell(r, p);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "interprocess.hpp"
+#include "manager.hpp"
+#include "memcached.hpp"
 #include "peer.hpp"
 #include "private_map.hpp"
 #include "shared_dict.hpp"
@@ -11,6 +13,9 @@
 #endif
 #ifdef PEERS_LMDB
 #include "lmdb.hpp"
+#endif
+#ifdef PEERS_REDIS
+#include "redis.hpp"
 #endif
 
 #include <algorithm>
@@ -69,6 +74,11 @@ inline std::vector<Peer> all_peers() {
 #ifdef PEERS_LMDB
   all.push_back(lmdb());
 #endif
+#ifdef PEERS_REDIS
+  all.push_back(redis());
+#endif
+  all.push_back(memcached());
+  all.push_back(manager());
   return all;
 }
 

@@ -59,13 +59,19 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
   ~Program() {
+    if (has_ended()) return;
     ::kill(pid_, SIGTERM);
     for (int tries = 0; tries < 100; ++tries) {
-      if (::waitpid(pid_, nullptr, WNOHANG) != 0) return;
+      if (has_ended()) return;
       ::usleep(20'000);
     }
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
+  }
+
+  bool has_ended() {
+    if (pid_ > 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
+    return pid_ < 0;
   }
 
   std::string last_words() const {
@@ -94,11 +100,11 @@ inline int connect_to(const std::filesystem::path& path) {
   return -1;
 }
 
-inline void wait_until_it_listens(const Program& server, const std::filesystem::path& path) {
+inline void wait_until_it_listens(Program& server, const std::filesystem::path& path) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   int socket = -1;
   while ((socket = connect_to(path)) == -1) {
-    if (std::chrono::steady_clock::now() > deadline)
+    if (server.has_ended() || std::chrono::steady_clock::now() > deadline)
       throw std::runtime_error("nobody listens at " + path.string() + "; the server said: " + server.last_words());
     ::usleep(10'000);
   }
