@@ -31,9 +31,9 @@ inline void add_one(SharedNumbers& d, std::uint64_t k) { d.fetch_add(k, 1); }
 template <class Map>
 Sample run_numbers(const Command& command, Map& map, const Data& data, const Operations& ops) {
   if (command.work == Work::fetch_add_one) {
-    return measure(command.seconds, 1, [&](std::size_t) { add_one(map, data.numbers[0]); });
+    return measure(command, 1, [&](std::size_t) { add_one(map, data.numbers[0]); });
   }
-  return measure(command.seconds, ops.numbers.size(), [&](std::size_t i) { add_one(map, ops.numbers[i]); });
+  return measure(command, ops.numbers.size(), [&](std::size_t i) { add_one(map, ops.numbers[i]); });
 }
 
 // `make_new` makes another, empty map of the same kind.

@@ -14,9 +14,7 @@
 #include <cstddef>
 #include <fstream>
 #include <iostream>
-#include <map>
 #include <memory>
-#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -49,8 +47,12 @@ class Driver {
       : settings_(settings), data_(make_data(settings.items, settings.value_size)) {
     for (Peer& peer : peers::all_peers()) {
       if (!contains(peer.name, settings.only_peer)) continue;
+      if (!peer.open) {
+        std::cout << "left out: " << peer.name << ": its library wasn't there when this was built\n";
+        continue;
+      }
       if (!peer.program.empty() && !peers::is_installed(peer.program)) {
-        std::cout << "left out: " << peer.name << ": there is no " << peer.program << "\n";
+        std::cout << "left out: " << peer.name << ": " << peer.program << " isn't installed\n";
         continue;
       }
       results_.peers.push_back(peer.name);

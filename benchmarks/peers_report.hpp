@@ -33,6 +33,12 @@ struct Results {
   }
 };
 
+inline std::string three_digits(double figure) {
+  std::ostringstream text;
+  figure < 100 ? text << std::setprecision(3) << figure : text << std::fixed << std::setprecision(0) << figure;
+  return text.str();
+}
+
 template <class Cell>
 void print_table(const Results& results, const std::string& section, const std::string& title, Cell cell) {
   std::ostringstream table;
@@ -48,13 +54,12 @@ void print_table(const Results& results, const std::string& section, const std::
   bool something = false;
   for (std::size_t p = 0; p < results.peers.size(); ++p) {
     std::ostringstream line;
-    line << std::left << std::setw(kNameWidth) << results.peers[p] << std::right << std::setprecision(3);
+    line << std::left << std::setw(kNameWidth) << results.peers[p] << std::right;
     bool measured = false;
     for (std::size_t r : columns) {
       const std::optional<double> figure = cell(r, p);
       measured = measured || figure;
-      line << std::setw(15);
-      figure ? line << *figure : line << "";
+      line << std::setw(15) << (figure ? three_digits(*figure) : "");
     }
     if (measured) table << line.str() << "\n";
     something = something || measured;

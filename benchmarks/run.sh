@@ -2,18 +2,21 @@
 # Installs what is missing, builds the benchmarks as they would be shipped, and runs them.
 #   benchmarks/run.sh [--quick] [--json DIR]
 #     --quick      shows that everything works, not how fast it is
-#     --json DIR   writes the figures of core_bench to DIR/core.json, too
+#     --json DIR   writes the figures to DIR/core.json and DIR/peers.json, too
 set -euo pipefail
 
 quick=()
-json=()
+core_json=()
+peers_json=()
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=(--quick) ;;
     --json)
       [ $# -ge 2 ] || { echo "run.sh: --json needs a directory" >&2; exit 2; }
       mkdir -p "$2"
-      json=(--json "$(cd "$2" && pwd)/core.json")
+      folder=$(cd "$2" && pwd)
+      core_json=(--json "$folder/core.json")
+      peers_json=(--json "$folder/peers.json")
       shift
       ;;
     -h | --help)
@@ -30,16 +33,33 @@ done
 cd "$(dirname "$0")/.."
 source cmake/scripts.sh
 
+# Prints where boost::unordered_flat_map is. It is younger than the Boost of some systems, and two versions can't be installed
+# side by side: a newer one is unpacked for the build alone.
+find_flat_map() {
+  local package=libboost1.81-dev own=$build/boost folder
+  for folder in /usr/include /usr/local/include "$own/usr/include"; do
+    [ -e "$folder/boost/unordered/unordered_flat_map.hpp" ] && echo "$folder" && return
+  done
+  mkdir -p "$own"
+  (cd "$own" && apt-get download $package && dpkg-deb -x $package*.deb . && rm $package*.deb) > /dev/null 2>&1 || return
+  echo "$own/usr/include"
+}
+
 cmake/setup.sh
+build=$(realpath -m "${BUILD_DIR:-build/benchmarks}")
+for package in liblmdb-dev redis-server libhiredis-dev memcached python3; do
+  cmake/setup.sh $package || echo "run.sh: no $package: what needs it is left out" >&2
+done
+flat_map=$(find_flat_map) || echo "run.sh: no Boost 1.81 or newer: boost::unordered_flat_map is left out" >&2
 make_place
-build=${BUILD_DIR:-build/benchmarks}
 echo "building the benchmarks"
 quietly cmake --preset release -B "$build" -D SHARED_DICT_BUILD_BENCHMARKS=ON -D SHARED_DICT_BUILD_TESTS=OFF \
-  -D SHARED_DICT_BUILD_EXAMPLES=OFF
-quietly cmake --build "$build" --target core_bench growth_bench recovery_bench zero_copy_bench
-"$build/benchmarks/core_bench" "${quick[@]}" "${json[@]}"
+  -D SHARED_DICT_BUILD_EXAMPLES=OFF ${flat_map:+-D "PEERS_UNORDERED_FLAT_MAP_INCLUDE=$flat_map"}
+quietly cmake --build "$build" --target core_bench growth_bench recovery_bench zero_copy_bench peers_bench
+"$build/benchmarks/core_bench" "${quick[@]}" "${core_json[@]}"
 echo
 "$build/benchmarks/growth_bench" "${quick[@]}"
 "$build/benchmarks/zero_copy_bench" "${quick[@]}"
 "$build/benchmarks/recovery_bench" "${quick[@]}"
+"$build/benchmarks/peers_bench" "${quick[@]}" "${peers_json[@]}"
 check_place

@@ -87,7 +87,7 @@ Sample run_strings(const Command& command, Container& map, const Data& data, con
   switch (command.work) {
     case Work::insert: sample = insert_row(command, map, data); break;
     case Work::read:
-      sample = measure(command.seconds, n, [&](std::size_t i) {
+      sample = measure(command, n, [&](std::size_t i) {
         wrong += !map.read(ops.keys[i], value);
         wrong += value.size() != value_size;
         letters += static_cast<unsigned char>(value[0]);
@@ -95,10 +95,10 @@ Sample run_strings(const Command& command, Container& map, const Data& data, con
       wrong += letters != sample.operations / n * ops.letters_before[n] + ops.letters_before[sample.operations % n];
       break;
     case Work::write:
-      sample = measure(command.seconds, n, [&](std::size_t i) { map.insert_or_assign(ops.keys[i], *ops.values[i]); });
+      sample = measure(command, n, [&](std::size_t i) { map.insert_or_assign(ops.keys[i], *ops.values[i]); });
       break;
     case Work::mixed:
-      sample = measure(command.seconds, n, [&](std::size_t i) {
+      sample = measure(command, n, [&](std::size_t i) {
         if (ops.dice[i] < command.writes) {
           map.insert_or_assign(ops.keys[i], *ops.values[i]);
         } else {
@@ -108,14 +108,12 @@ Sample run_strings(const Command& command, Container& map, const Data& data, con
       });
       break;
     case Work::erase_insert:
-      sample = measure(command.seconds, n, [&](std::size_t i) {
+      sample = measure(command, n, [&](std::size_t i) {
         wrong += !map.erase(ops.keys[i]);
         wrong += !map.insert(ops.keys[i], *ops.values[i]);
       });
       break;
-    case Work::miss:
-      sample = measure(command.seconds, n, [&](std::size_t i) { wrong += map.contains(ops.missing[i]); });
-      break;
+    case Work::miss: sample = measure(command, n, [&](std::size_t i) { wrong += map.contains(ops.missing[i]); }); break;
     case Work::insert_new:  // core_bench's own
     case Work::fetch_add:
     case Work::fetch_add_one: break;

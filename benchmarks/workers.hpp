@@ -46,6 +46,7 @@ struct Command {
   unsigned writes = 5;  // of 100 operations, in mixed rows
   bool zipf = false;    // some items are asked for far more often than others
   unsigned barrier_target = 0;
+  Clock::time_point start{};  // when the barrier opened
 };
 
 struct Sample {
@@ -65,15 +66,22 @@ struct Measurement {
 
 struct Barrier {
   std::atomic<unsigned> arrived{0};
+  std::atomic<unsigned> open_for{0};
+  std::atomic<Clock::time_point> opened{};
 };
 
-inline void wait_at(Barrier& barrier, unsigned target) {
-  barrier.arrived.fetch_add(1);
-  const auto deadline = Clock::now() + std::chrono::seconds(30);
-  for (int looks = 0; barrier.arrived.load() < target; ++looks) {
-    if (looks > 1000) ::sched_yield();  // there may be more workers than cores
-    if (Clock::now() > deadline) throw std::runtime_error("the other worker didn't come to the barrier");
+// Returns when it opened. Time counts for everybody from then on: with more workers than cores some run later.
+inline Clock::time_point wait_at(Barrier& barrier, unsigned target) {
+  if (barrier.arrived.fetch_add(1) + 1 == target) {
+    barrier.opened.store(Clock::now());
+    barrier.open_for.store(target);
   }
+  const auto deadline = Clock::now() + std::chrono::seconds(30);
+  for (int looks = 0; barrier.open_for.load() != target; ++looks) {
+    if (looks > 1000) ::sched_yield();
+    if (Clock::now() > deadline) throw std::runtime_error("the other workers didn't come to the barrier");
+  }
+  return barrier.opened.load();
 }
 
 // Seconds that this process has been ready to run without running. 0 where the system doesn't say.
@@ -87,20 +95,17 @@ inline double seconds_waited() {
 
 // Calls op(i) with i running round 0 .. n-1 until the time is up.
 template <class Op>
-Sample measure(double seconds, std::size_t n, Op op) {
+Sample measure(const Command& command, std::size_t n, Op op) {
   Sample sample;
   std::size_t i = 0;
-  const auto start = Clock::now();
-  const auto end = start + std::chrono::duration_cast<Clock::duration>(Seconds(seconds));
-  for (auto now = start; now < end;) {
+  do {
     for (std::size_t c = 0; c < kChunk; ++c) {
       op(i);
       if (++i == n) i = 0;
     }
     sample.operations += kChunk;
-    now = Clock::now();
-    sample.seconds = Seconds(now - start).count();
-  }
+    sample.seconds = Seconds(Clock::now() - command.start).count();
+  } while (sample.seconds < command.seconds);
   return sample;
 }
 
@@ -123,7 +128,7 @@ bool receive(int socket, T& message) {
 template <class T>
 void send(int socket, const T& message) {
   if (::send(socket, &message, sizeof message, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof message)) {
-    throw std::runtime_error("a worker process is gone");
+    throw std::runtime_error("the process at the other end is gone");
   }
 }
 
@@ -211,7 +216,7 @@ class Workers {
     send(socket, Sample{});
     while (receive(socket, command)) {
       const double waited_before = seconds_waited();
-      wait_at(*barrier_, command.barrier_target);
+      command.start = wait_at(*barrier_, command.barrier_target);
       Sample sample = run(command);
       sample.waited = seconds_waited() - waited_before;
       send(socket, sample);

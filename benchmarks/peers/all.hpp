@@ -62,20 +62,28 @@ Peer private_map(const std::string& name, bool everywhere) {
           [](const Setting& s, std::size_t) { return run_with(std::make_shared<PrivateMap<Map>>(), s.data); }};
 }
 
+inline Peer not_built(const std::string& name) { return {name, false, "", nullptr, nullptr}; }
+
 inline std::vector<Peer> all_peers() {
   std::vector<Peer> all{shared_dict_itself()};
   all.push_back(private_map<std::unordered_map<std::string, std::string>>("private unordered_map", true));
 #ifdef PEERS_UNORDERED_FLAT_MAP
   all.push_back(private_map<boost::unordered_flat_map<std::string, std::string>>("private unordered_flat_map", false));
+#else
+  all.push_back(not_built("private unordered_flat_map"));
 #endif
   all.push_back(interprocess<bi::interprocess_mutex>("mutex", true));
   all.push_back(interprocess<bi::interprocess_sharable_mutex>("sharable_mutex", false));
   all.push_back(interprocess<bi::file_lock>("file_lock", false));
 #ifdef PEERS_LMDB
   all.push_back(lmdb());
+#else
+  all.push_back(not_built("LMDB"));
 #endif
 #ifdef PEERS_REDIS
   all.push_back(redis());
+#else
+  all.push_back(not_built("Redis"));
 #endif
   all.push_back(memcached());
   all.push_back(manager());
