@@ -1,7 +1,7 @@
 // What do views, loans, many reads at once, batches and waiting cost, compared with what they replace?
 //
 // Each row is measured together with the one that it is compared with, round by round; medians of the rounds, and of the ratios.
-#include "support.hpp"
+#include "rounds.hpp"
 
 #include <shared_dict/shared_dict.hpp>
 
@@ -31,7 +31,6 @@ namespace {
 
 using namespace benchmark_support;
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 using Strings = shared_dict::SharedDict<std::string, std::string>;
 using Numbers = shared_dict::SharedDict<std::string, std::int64_t>;
 
@@ -41,28 +40,11 @@ struct Settings {
   int rounds = 9;
 };
 
-std::string unique_name(const std::string& what) { return "zero_copy_bench." + std::to_string(::getpid()) + "." + what; }
-
-void require(bool right, const char* what) {
-  if (!right) throw std::runtime_error(std::string("wrong result: ") + what);
-}
-
-double ns_since(Clock::time_point start, std::size_t operations) {
-  return std::chrono::duration<double, std::nano>(Clock::now() - start).count() / static_cast<double>(operations);
-}
+std::string unique_name(std::string_view what) { return name_for("zero_copy_bench", what); }
 
 std::string key_of(std::size_t index) {
   std::string digits = std::to_string(index);
   return "key" + std::string(13 - digits.size(), '0') + digits;
-}
-
-// All variants in turn, round by round: none gets the quiet minute for itself.
-std::vector<Series> interleave(int rounds, const std::vector<std::function<double()>>& variants) {
-  std::vector<Series> all(variants.size());
-  for (int round = 0; round < rounds; ++round) {
-    for (std::size_t i = 0; i < variants.size(); ++i) all[i].ns.push_back(variants[i]());
-  }
-  return all;
 }
 
 void row(std::string_view what, const Series& series, std::string_view note = {}) {
