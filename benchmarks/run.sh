@@ -2,12 +2,11 @@
 # Installs what is missing, builds the benchmarks as they would be shipped, and runs them.
 #   benchmarks/run.sh [--quick] [--json DIR]
 #     --quick      shows that everything works, not how fast it is
-#     --json DIR   writes the figures to DIR/core.json and DIR/peers.json, too
+#     --json DIR   writes the figures to DIR/core.json, peers.json, size.json, items.json and latency.json, too
 set -euo pipefail
 
 quick=()
-core_json=()
-peers_json=()
+folder=
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=(--quick) ;;
@@ -15,8 +14,6 @@ while [ $# -gt 0 ]; do
       [ $# -ge 2 ] || { echo "run.sh: --json needs a directory" >&2; exit 2; }
       mkdir -p "$2"
       folder=$(cd "$2" && pwd)
-      core_json=(--json "$folder/core.json")
-      peers_json=(--json "$folder/peers.json")
       shift
       ;;
     -h | --help)
@@ -47,7 +44,7 @@ find_flat_map() {
 
 cmake/setup.sh
 build=$(realpath -m "${BUILD_DIR:-build/benchmarks}")
-for package in liblmdb-dev redis-server libhiredis-dev memcached python3; do
+for package in liblmdb-dev redis-server libhiredis-dev memcached python3 libbenchmark-dev; do
   cmake/setup.sh $package || echo "run.sh: no $package: what needs it is left out" >&2
 done
 flat_map=$(find_flat_map) || echo "run.sh: no Boost 1.81 or newer: boost::unordered_flat_map is left out" >&2
@@ -55,11 +52,22 @@ make_place
 echo "building the benchmarks"
 quietly cmake --preset release -B "$build" -D SHARED_DICT_BUILD_BENCHMARKS=ON -D SHARED_DICT_BUILD_TESTS=OFF \
   -D SHARED_DICT_BUILD_EXAMPLES=OFF ${flat_map:+-D "PEERS_UNORDERED_FLAT_MAP_INCLUDE=$flat_map"}
-quietly cmake --build "$build" --target core_bench growth_bench recovery_bench zero_copy_bench peers_bench
-"$build/benchmarks/core_bench" "${quick[@]}" "${core_json[@]}"
-echo
+quietly cmake --build "$build"
+
+# Those whose figures can be written to a file.
+with_json() {
+  local json=()
+  [ -z "$folder" ] || json=(--json "$folder/${1%_bench}.json")
+  "$build/benchmarks/$1" "${quick[@]}" "${json[@]}"
+  echo
+}
+with_json core_bench
 "$build/benchmarks/growth_bench" "${quick[@]}"
 "$build/benchmarks/zero_copy_bench" "${quick[@]}"
 "$build/benchmarks/recovery_bench" "${quick[@]}"
-"$build/benchmarks/peers_bench" "${quick[@]}" "${peers_json[@]}"
+echo
+for benchmark in peers_bench size_bench items_bench latency_bench; do with_json $benchmark; done
+if [ -x "$build/benchmarks/micro_bench" ]; then
+  "$build/benchmarks/micro_bench" ${quick[0]:+--benchmark_min_time=0.001}
+fi
 check_place
