@@ -93,6 +93,7 @@ set(SHARED_DICT_CRASH_TESTS
     soak_test.cpp)
 set(SHARED_DICT_KILL_POINTS_TESTS
     changes_test.cpp
+    limit_test.cpp
     lives_test.cpp
     second_death_test.cpp)
 set(SHARED_DICT_FAULTS_TESTS

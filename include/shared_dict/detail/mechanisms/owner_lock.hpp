@@ -54,6 +54,14 @@ class Writer {
   mutable Clock::time_point deadline_{};
 };
 
+// `what` is what its process does.
+[[noreturn]] SHARED_DICT_COLD inline void fail_timed_out(const Writer& writer, LockWord owner, const char* what) {
+  fail(errc::lock_timeout, writer.attachment.name(),
+       "process " + std::to_string(writer.attachment.pid_of(owner)) + " " + what + ", and isn't known to be dead; waited " +
+           std::to_string(writer.timeout().count()) +
+           " ms: let it go on or end it (its lock is then released by the next writer), or raise Options::lock_timeout");
+}
+
 class OwnerLock {
  public:
   // `waits` counts the times that the lock was found taken.
@@ -143,7 +151,7 @@ class OwnerLock {
         probe_interval = std::min(probe_interval * 2, kLongestProbe);
         next_probe = now + probe_interval;
       }
-      if (now >= deadline) time_out(writer, seen);
+      if (now >= deadline) fail_timed_out(writer, seen, "holds a lock");
       if (seen.free()) continue;
       sleepers_->store(1, std::memory_order_relaxed);  // relaxed: a hint
       const auto left = std::min<std::chrono::nanoseconds>(deadline - now, next_probe - now);
@@ -160,13 +168,6 @@ class OwnerLock {
     // [L3] seq_cst, pairs with [L2], [D1], [W1], [W2]: as [L1].
     return word_->compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed);
   }  // relaxed on failure: nothing is read on the strength of it
-
-  [[noreturn]] void time_out(const Writer& writer, LockWord owner) const {
-    fail(errc::lock_timeout, writer.attachment.name(),
-         "process " + std::to_string(writer.attachment.pid_of(owner)) + " holds a lock, and isn't known to be dead; waited " +
-             std::to_string(writer.timeout().count()) +
-             " ms: let it go on or end it (its lock is then released by the next writer), or raise Options::lock_timeout");
-  }
 
   static constexpr int kFirstPause = 16;
   static constexpr int kLongestPause = 64;

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <shared_dict/detail/operations/locked_shard.hpp>
@@ -112,21 +114,65 @@ inline void require_bytes(const Writer& writer, std::uint64_t bytes) {
            " bytes): erase something, or create it with a larger Options::heap_size");
 }
 
-// With the turn; growth.items are pending.
-SHARED_DICT_COLD inline void require_within_limits(const Writer& writer, const Growth& growth) {
+// A shard that somebody else is about to add items to, or has just added them to; its number is the count of shards if there is none.
+inline std::uint32_t find_adder(const Writer& writer) noexcept {
   const Segment& segment = writer.attachment.segment();
-  const std::uint64_t most = segment.identity().max_items;
-  // Others who are just done may have been counted twice: then it is worth another look.
-  for (int looks = 0; most != 0 && growth.items != 0; ++looks) {
+  std::uint32_t i = 0;
+  for (; i < segment.shard_count(); ++i) {
+    const Shard& shard = segment.shard(i);
+    // relaxed, both: hints; the counts are taken again.
+    const LockWord owner(shard.lock.load(std::memory_order_relaxed));
+    if (shard.pending.load(std::memory_order_relaxed) != 0 && owner != writer.attachment.self()) break;
+  }
+  return i;
+}
+
+// Whether it was a process that has died: its items are pending until its shard is repaired.
+inline bool adder_is_gone(const Writer& writer, std::uint32_t index) {
+  const Segment& segment = writer.attachment.segment();
+  if (index == segment.shard_count()) return false;
+  const Shard& shard = segment.shard(index);
+  // relaxed, both: hints; whoever repairs looks again.
+  return shard.dirty.load(std::memory_order_relaxed) != 0 ||
+         writer.attachment.reap_if_dead(LockWord(shard.lock.load(std::memory_order_relaxed)));
+}
+
+// With the turn; `items` are pending. What others hold out as pending may be counted twice or may not come, so where that makes the
+// difference they are waited for: they have no turn to wait for themselves.
+SHARED_DICT_COLD inline void require_items(const Writer& writer, std::uint64_t items, std::uint64_t most) {
+  const Segment& segment = writer.attachment.segment();
+  constexpr std::chrono::microseconds kLongestNap{10'000};
+  std::chrono::microseconds nap{20};
+  for (int looks = 0;; ++looks) {
     const std::uint64_t pending = count_pending(segment);
-    if (pending + count_items(segment) <= most) break;
-    if (pending == growth.items || looks == 100) {
+    const std::uint64_t stored = count_items(segment);
+    if (pending + stored <= most) return;
+    bool too_many = pending == items || stored + items > most;
+    if (!too_many && looks < 100) {
+      cpu_relax();
+      continue;
+    }
+    const std::uint32_t adder = too_many ? segment.shard_count() : find_adder(writer);
+    too_many = too_many || (nap >= kLongestNap && adder_is_gone(writer, adder));  // what it left is repaired, and this tried again
+    if (too_many) {
       fail(errc::too_many_items, writer.attachment.name(),
-           "with " + std::to_string(growth.items) + " more items it would hold more than Options::max_items (" + std::to_string(most) +
+           "with " + std::to_string(items) + " more items it would hold more than Options::max_items (" + std::to_string(most) +
                "): erase some, or create it with a larger limit");
     }
-    cpu_relax();
+    if (const auto now = Clock::now(); now >= writer.deadline(now)) {
+      // relaxed: for people. Otherwise it is another thread of this process.
+      const bool other = adder != segment.shard_count();
+      const LockWord owner = other ? LockWord(segment.shard(adder).lock.load(std::memory_order_relaxed)) : writer.attachment.self();
+      fail_timed_out(writer, owner, "is adding an item");
+    }
+    std::this_thread::sleep_for(nap);
+    nap = std::min(nap * 2, kLongestNap);
   }
+}
+
+SHARED_DICT_COLD inline void require_within_limits(const Writer& writer, const Growth& growth) {
+  const std::uint64_t most = writer.attachment.segment().identity().max_items;
+  if (most != 0 && growth.items != 0) require_items(writer, growth.items, most);
   require_bytes(writer, growth.bytes);
 }
 
