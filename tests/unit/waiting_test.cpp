@@ -1,6 +1,9 @@
 // Waiters hear of every change of their key after they are armed, of no other key's, and of nothing before; and they go without a
 // trace.
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -16,6 +19,8 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
+#include "support/child.hpp"
+#include "support/eventually.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/seed.hpp"
@@ -257,6 +262,31 @@ TEST_CASE("wait_until asks at once, then after each change, and returns the valu
   REQUIRE(found == 50);
   for (std::size_t i = 1; i < seen.size(); ++i) REQUIRE(seen[i - 1] <= seen[i]);
   REQUIRE(d.audit().ok());
+}
+
+TEST_CASE("a child that the predicate of wait_until forks goes on waiting, with a waiter of its own") {
+  const test::UniqueName name;
+  auto d = SharedDict<std::string, int>::create(name.str(), {.heap_size = 1 << 20});
+  d["k"] = 1;
+  const pid_t parent = ::getpid();
+  pid_t child = -1;
+  int asked = 0;
+  const auto found = d.wait_until(
+      "k",
+      [&](int value) {
+        if (++asked == 2) child = ::fork();  // at the second question the wait is armed
+        if (child == 0) test::die_with(parent);
+        return child > 0 || value == 2;
+      },
+      test::kHangDeadline);
+  if (child == 0) ::_exit(found == 2 ? 0 : 1);
+  REQUIRE(found == 1);
+  // The parent's waiter is free by now.
+  std::this_thread::sleep_for(50ms);
+  d["k"] = 2;
+  int status = 0;
+  REQUIRE(test::eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; }, 5s));
+  REQUIRE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
 }
 
 TEST_CASE("what the predicate of wait_until throws passes through and leaves no waiter") {

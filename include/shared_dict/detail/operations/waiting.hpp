@@ -57,8 +57,10 @@ class ChangeWaiter {
     }
   }
 
-  // True when the key was changed, false at the deadline.
+  // True when the key was changed, false at the deadline. True as well in a child that was forked since arm(): the waiter is its
+  // parent's, which may take it back for another change at any time.
   bool sleep() {
+    if (attachment_.self() != owner_) return true;
     for (auto next_look = Clock::now() + kLook;;) {
       // relaxed: if it steps behind this look, the thread doesn't fall asleep.
       const std::uint32_t sequence = waiter_->sequence.load(std::memory_order_relaxed);
