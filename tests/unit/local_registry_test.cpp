@@ -119,6 +119,28 @@ TEST_CASE("asking for a guard again doesn't drop the lock that is held on it") {
   SHARED_DICT_REQUIRE_ENDED_WELL(other.wait());
 }
 
+TEST_CASE("a guard that another copy of the registry has open is refused, and can be had when that one has closed it") {
+  const File file;
+  std::error_code error;
+  auto other = LockFile::open(file.path, status_of(file.path)->id);
+  REQUIRE(other);
+  REQUIRE(registry().guard(file.path, error) == nullptr);
+  REQUIRE(error == std::errc::device_or_resource_busy);
+  REQUIRE(open_times(file.path) == 1);
+  other.reset();
+  REQUIRE(registry().guard(file.path, error) != nullptr);
+  REQUIRE(open_times(file.path) == 0);
+}
+
+TEST_CASE("a descriptor that a program was started with by accident is no other copy of the registry") {
+  const File file;
+  const int inherited = ::open(file.path.c_str(), O_RDWR);
+  std::error_code error;
+  const bool opened = registry().guard(file.path, error) != nullptr;
+  ::close(inherited);
+  REQUIRE(opened);
+}
+
 TEST_CASE("threads that get and drop a guard all the time never have it open twice") {
   const File file;
   std::atomic<int> wrong{0};

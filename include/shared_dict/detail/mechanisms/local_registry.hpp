@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -59,13 +60,15 @@ class SHARED_DICT_VISIBLE LocalRegistry {
         if (!status || !status->regular) return nullptr;
         const auto known = guards_.find(status->id);
         if (known == guards_.end()) {
-          auto file = LockFile::open(path, status->id, error);
+          auto file = open_once(path, status->id, error);
           if (!file) return nullptr;
           // The use is armed last: whatever throws before only closes the file again.
           auto use = std::make_shared<GuardUse>(*this);
           auto owned = std::make_unique<Guard>(std::move(*file));
           std::shared_ptr<Guard> guard(use, owned.get());
-          guards_[status->id].use = guard;
+          Known<Guard>& entry = guards_[status->id];
+          entry.use = guard;
+          entry.object = owned.get();
           use->guard = owned.release();
           return guard;
         }
@@ -102,6 +105,24 @@ class SHARED_DICT_VISIBLE LocalRegistry {
             [] { instance().after_fork_in_child(); });
   }
 
+  // There may be another registry in this process all the same: only some compilers and linkers make one of those that two plugins have.
+  // It must not have the same guard open, as closing either descriptor drops the locks of both, and their locks don't exclude each other.
+  std::optional<LockFile> open_once(const std::filesystem::path& path, const FileId& id, std::error_code& error) {
+    std::optional<LockFile> file;
+    auto parked = parked_.extract(id);
+    if (!parked.empty()) {
+      file = std::move(parked.mapped());
+    } else if (count_own_descriptors(id) == 0) {
+      file = LockFile::open(path, id, error);
+      if (!file) return std::nullopt;
+    }
+    if (file && count_own_descriptors(id) == 1) return file;
+    // Both have opened it at the same moment. Closed, it would drop a lock that the other one has by now; so it stays for the next time, when the other one may have gone.
+    if (file) parked_[id] = std::move(*file);
+    error = std::make_error_code(std::errc::device_or_resource_busy);
+    return std::nullopt;
+  }
+
   // What the users of a guard share; the last one closes the file, with the registry locked.
   struct GuardUse {
     explicit GuardUse(LocalRegistry& owner) noexcept : registry(owner) {}
@@ -120,6 +141,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
   template <class T>
   struct Known {
     std::weak_ptr<T> use;
+    T* object = nullptr;  // a guard, as long as it is known here
     // While the process forks it is kept alive here, where nothing has to be allocated for it.
     std::shared_ptr<T> forking;
     bool locked = false;  // a guard's mutex, for the fork
@@ -155,8 +177,12 @@ class SHARED_DICT_VISIBLE LocalRegistry {
   }
 
   void after_fork_in_child() noexcept {
-    // A guard that another thread was about to close stays open: that thread doesn't exist here.
-    std::erase_if(guards_, [](const auto& entry) { return entry.second.use.expired(); });
+    // A guard that another thread was about to close: that thread doesn't exist here.
+    std::erase_if(guards_, [](const auto& entry) {
+      const bool closing = entry.second.use.expired();
+      if (closing) delete entry.second.object;
+      return closing;
+    });
     unlock_after_fork();
     while (const auto attachment = take_forking(attachments_)) attachment->after_fork_in_child();
     drop_forking();
@@ -187,6 +213,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
 
   std::mutex mutex_;
   std::map<FileId, Known<Guard>> guards_;
+  std::map<FileId, LockFile> parked_;  // see open_once
   std::map<FileId, Known<ForkAware>> attachments_;
 };
 

@@ -249,6 +249,10 @@ class Lifecycle {
 
   // Why LocalRegistry had no guard: throws, unless trying again may help.
   void explain_missing_guard(const std::error_code& refused) const {
+    if (refused == std::errc::device_or_resource_busy) {
+      fail(refused, name_, place_.guard().string() + " is open in this process already, by another copy of this library (two plugins?), and the two "
+                           "would drop each other's locks: let one of them open it, or load them with RTLD_GLOBAL");
+    }
     // Its creator may be about to set its mode: that is looked at below.
     if (refused && refused != std::errc::permission_denied) cant("can't open " + place_.guard().string(), refused);
     const auto status = status_of(place_.guard());

@@ -324,29 +324,45 @@ inline int next_descriptor() noexcept {
   return probe.get();
 }
 
-// A descriptor of this process that leads to `id`, whoever opened it; `likely` is looked at first. -1 if there is none.
-inline int find_descriptor(const FileId& id, int likely = -1) noexcept {
-  const auto leads_there = [&](int descriptor) {
-    struct stat s {};
-    return ::fstat(descriptor, &s) == 0 && to_status(s).id == id;
-  };
-  if (likely >= 0 && leads_there(likely)) return likely;
+inline bool leads_to(int descriptor, const FileId& id) noexcept {
+  struct stat s {};
+  return ::fstat(descriptor, &s) == 0 && to_status(s).id == id;
+}
+
+// f(descriptor) for each descriptor of this process, and perhaps for numbers that are none.
+template <class F>
+void for_each_descriptor(F f) noexcept {
 #if defined(__linux__)
   if (DIR* const all = ::opendir("/proc/self/fd"); all != nullptr) {
-    int found = -1;
     while (const dirent* const entry = ::readdir(all)) {
-      const int descriptor = std::atoi(entry->d_name);
-      if (entry->d_name[0] != '.' && leads_there(descriptor)) found = descriptor;
+      if (entry->d_name[0] != '.') f(std::atoi(entry->d_name));
     }
     ::closedir(all);
-    return found;
+    return;
   }
 #endif
   const long limit = std::min(::sysconf(_SC_OPEN_MAX), 65536L);
-  for (int descriptor = 0; descriptor < limit; ++descriptor) {
-    if (leads_there(descriptor)) return descriptor;
-  }
-  return -1;
+  for (int descriptor = 0; descriptor < limit; ++descriptor) f(descriptor);
+}
+
+// A descriptor of this process that leads to `id`, whoever opened it; `likely` is looked at first. -1 if there is none.
+inline int find_descriptor(const FileId& id, int likely = -1) noexcept {
+  if (likely >= 0 && leads_to(likely, id)) return likely;
+  int found = -1;
+  for_each_descriptor([&](int descriptor) {
+    if (leads_to(descriptor, id)) found = descriptor;
+  });
+  return found;
+}
+
+// How many descriptors of this process lead to `id` and are close-on-exec. (One that isn't was open for a moment when another thread
+// started this program, and nobody knows of it.)
+inline int count_own_descriptors(const FileId& id) noexcept {
+  int count = 0;
+  for_each_descriptor([&](int descriptor) {
+    if (leads_to(descriptor, id) && (::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) != 0) ++count;
+  });
+  return count;
 }
 
 // Has the descriptor that leads to `id` closed on exec. False if there is none. A library that opens files itself (Boost's
