@@ -17,6 +17,7 @@
 #if defined(__linux__)
 
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 
 using namespace shared_dict;
@@ -32,12 +33,21 @@ struct Flags {
   std::atomic<int> pid;
 };
 
+enum class Proc { there, missing };
+
+/// Puts an empty directory where /proc was, for this process and its children.
+bool hide_proc() {
+  return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("tmpfs", "/proc", "tmpfs", 0, "size=64k") == 0;
+}
+
 /// Runs `body` in a process that is pid 1 of a namespace of its own. Killing the returned one kills it.
 template <class Body>
 class Contained {
  public:
-  explicit Contained(Body body)
-      : outer_([body](auto&& say) -> int {
+  explicit Contained(Body body, Proc proc = Proc::there)
+      : outer_([body, proc](auto&& say) -> int {
+          if (proc == Proc::missing && !hide_proc()) return Forked::kSkipped;
           if (::unshare(CLONE_NEWPID) != 0) return Forked::kSkipped;
           const pid_t pid = ::fork();
           if (pid < 0) return Forked::kSkipped;
@@ -173,6 +183,44 @@ TEST_CASE("two that are both pid 1 don't take each other for themselves") {
   SHARED_DICT_REQUIRE_ENDED_WELL(holder.wait());
   REQUIRE(d.at(1) == 12);
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("two that are both pid 1, and can't find out more, don't take each other for themselves") {
+  const Place place;
+  const Options options = options_in(place);
+  Numbers d = Numbers::create("name", options);
+  d.insert(1, 10);
+  const SharedArea<Flags> flags;
+  Contained holder([&] { return hold(options, flags); }, Proc::missing);
+  if (!came_inside(holder, flags)) return;
+  const SharedArea<Flags> steps;
+  Contained other(
+      [&] {
+        Numbers own = Numbers::attach("name", options);
+        if (error_of([&] { own.fetch_add(1, 1); }) != errc::lock_timeout) return 11;
+        steps->inside = 1;
+        if (!eventually([&] { return steps->release.load() == 1; })) return 12;
+        return own.fetch_add(1, 1) == 10 ? 0 : 13;
+      },
+      Proc::missing);
+  const bool kept = eventually([&] { return steps->inside.load() == 1; }, std::chrono::seconds(5));
+  holder.kill();
+  holder.wait();
+  steps->release = 1;
+  SHARED_DICT_REQUIRE_ENDED_WELL(other.wait());
+  REQUIRE(kept);
+  REQUIRE(d.at(1) == 11);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a process that sees the /proc of another PID namespace knows when it began itself, and of others nothing") {
+  const detail::ProcessIdentity outside = detail::current_process();
+  Contained inside([&] {
+    if (::getpid() != 1 || detail::current_process().start_time < outside.start_time) return 10;
+    return detail::start_time_of(outside.pid) == 0 ? 0 : 11;  // that number is nobody's here
+  });
+  const Ending ending = inside.wait();
+  if (!skipped(ending)) SHARED_DICT_REQUIRE_ENDED_WELL(ending);
 }
 
 TEST_CASE("a dictionary exists for other PID namespaces as long as one member lives, and no longer") {

@@ -114,8 +114,12 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     // relaxed: whoever probes compares the record's state before and after.
     const FileId expected{record.lock_device.load(std::memory_order_relaxed), record.lock_inode.load(std::memory_order_relaxed)};
     // Its own lock file is never opened a second time. A record of this process that isn't this attachment's belongs to another
-    // attachment, or to the program that this process was before exec: that one's descriptor is closed.
-    if (who == self_) return (self().free() || index != self().record()) && find_descriptor(expected) < 0;
+    // attachment, or to the program that this process was before exec: that one's descriptor is closed. Or to a process that only looks like
+    // this one, as little is known of both.
+    if (who == self_) {
+      if ((!self().free() && index == self().record()) || find_descriptor(expected) >= 0) return false;
+      if (is_unique(who)) return true;
+    }
     const auto path = place().process_lock(segment_.identity().instance, index);
     const auto status = status_of(path, error);
     if (error) return false;

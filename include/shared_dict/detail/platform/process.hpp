@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include <pthread.h>
@@ -31,10 +32,24 @@ struct ProcessState {
   bool zombie = false;  // ended, and not waited for
 };
 
+#if defined(__linux__)
+// Whether /proc numbers processes as this one does: a process can be in another PID namespace than the /proc that it sees.
+inline bool proc_is_ours() noexcept {
+  char text[32];
+  const ::ssize_t size = ::readlink("/proc/self", text, sizeof text - 1);
+  if (size <= 0) return false;
+  text[size] = '\0';
+  return std::strtol(text, nullptr, 10) == static_cast<long>(::getpid());
+}
+#endif
+
 inline ProcessState state_of(std::uint32_t pid) noexcept {
 #if defined(__linux__)
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  char path[64] = "/proc/self/stat";
+  if (pid != static_cast<std::uint32_t>(::getpid())) {
+    if (!proc_is_ours()) return {};
+    std::snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  }
   std::FILE* file = std::fopen(path, "re");
   if (file == nullptr) return {};
   char text[1024];
@@ -74,9 +89,15 @@ inline ProcessIdentity current_process() noexcept {
   return self;
 }
 
+// Whether no other process can have the same identity.
+inline bool is_unique(const ProcessIdentity& process) noexcept { return process.pid_namespace != 0 && process.start_time != 0; }
+
 // True only if it is certain that the process is gone. For the case that its lock file can't be asked any more.
 inline bool certainly_gone(const ProcessIdentity& process, const ProcessIdentity& self) noexcept {
   if (process.pid_namespace != self.pid_namespace || process.pid == 0) return false;
+#if defined(__linux__)
+  if (process.pid_namespace == 0) return false;  // it can be any
+#endif
   if (::kill(static_cast<pid_t>(process.pid), 0) != 0 && errno == ESRCH) return true;
   const ProcessState now = state_of(process.pid);
   if (process.start_time == 0 || now.start_time == 0) return false;
