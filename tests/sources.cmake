@@ -95,6 +95,7 @@ set(SHARED_DICT_KILL_POINTS_TESTS
     changes_test.cpp
     limit_test.cpp
     lives_test.cpp
+    modes_test.cpp
     second_death_test.cpp)
 set(SHARED_DICT_FAULTS_TESTS
     coverage_test.cpp

@@ -267,11 +267,14 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       made.create(segment_.identity().permissions, error);
       if (!error) status = status_of(path, error);
     }
+    if (status && status->regular) mend_mode(path, segment_.identity().permissions);
     if (error) {
       fail(error, name_, "can't create " + path.string() + ": mend the directory's permissions, or open it in the process that created it");
     }
     if (!status || !status->regular) return false;
     auto lock = LockFile::open(path, status->id, error);
+    // Another user has died before it had set the file's mode.
+    if (error == std::errc::permission_denied && !status->mine) return false;
     if (error) fail(error, name_, "can't open " + path.string() + ": try again, with more descriptors or memory");
     if (!lock) return false;
     // Somebody who has just found the last owner dead may hold it for a moment, shared.

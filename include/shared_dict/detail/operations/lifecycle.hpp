@@ -406,6 +406,9 @@ class Lifecycle {
     store_name(types.value_name, identity.value_name, identity.value_name_bytes);
     plan(identity, types.shape);
 
+    // The last one that began with it may have died before it had set them.
+    mend_mode(place_.directory(), directory_mode(options.permissions));
+    mend_mode(place_.guard(), options.permissions);
     const auto path = place_.segment();
     std::error_code error;
     made.file = create_new(path, options.permissions, error);

@@ -44,6 +44,7 @@ struct FileStatus {
   bool regular = false;
   bool directory = false;
   bool mine = false;  // owned by the user that this process acts as
+  unsigned mode = 0;  // the permissions
 };
 
 inline std::error_code last_error() noexcept { return {errno, std::system_category()}; }
@@ -80,7 +81,8 @@ inline FileStatus to_status(const struct stat& s) noexcept {
           static_cast<std::uint64_t>(s.st_size),
           S_ISREG(s.st_mode),
           S_ISDIR(s.st_mode),
-          s.st_uid == ::geteuid()};
+          s.st_uid == ::geteuid(),
+          static_cast<unsigned>(s.st_mode) & 0777U};
 }
 
 // Of what the name itself is, links not followed; empty if there is nothing of that name.
@@ -169,6 +171,16 @@ inline std::error_code make_directory(const std::filesystem::path& path, unsigne
   if (error == std::errc::no_such_file_or_directory) return std::make_error_code(std::errc::resource_unavailable_try_again);
   ::rmdir(path.c_str());
   return error;
+}
+
+// Gives a file or directory of one's own the mode that whoever made it may have died before setting. As far as possible: it stays
+// usable for its owner.
+inline void mend_mode(const std::filesystem::path& path, unsigned mode) noexcept {
+  const auto status = status_of(path);
+  if (status && status->mine && (status->regular || status->directory) && status->mode != mode &&
+      ::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) {
+    kill_point();
+  }
 }
 
 // What a change of a directory has come to.
