@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -419,7 +420,11 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     } catch (...) {  // no memory: the lock is dropped all the same
     }
     const std::scoped_lock closing(guard_->process_mutex());
-    own_lock_.close();
+    if (holds_lock(me)) {
+      static_cast<void>(new (std::nothrow) LockFile(std::move(own_lock_)));  // as above
+    } else {
+      own_lock_.close();
+    }
   }
 
   // As anyone_alive, and true if it can't be told.
