@@ -116,7 +116,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
       file = LockFile::open(path, id, error);
       if (!file) return std::nullopt;
     }
-    if (file && count_own_descriptors(id) == 1) return file;
+    if (file && count_own_descriptors(id) <= 1) return file;  // less where they can't be counted
     // Both have opened it at the same moment. Closed, it would drop a lock that the other one has by now; so it stays for the next time, when the other one may have gone.
     if (file) parked_[id] = std::move(*file);
     error = std::make_error_code(std::errc::device_or_resource_busy);

@@ -106,6 +106,7 @@ class Lifecycle {
     if (found.identity.lifetime == 1) return true;
     std::error_code error;
     const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
+    refuse_other_copy(error);
     if (error) cant("can't open " + place_.guard().string(), error);
     if (!guard) return false;
     const auto attachment = find_or_map(found, guard);
@@ -247,12 +248,16 @@ class Lifecycle {
     return status;
   }
 
+  // See LocalRegistry::open_once.
+  void refuse_other_copy(const std::error_code& refused) const {
+    if (refused != std::errc::device_or_resource_busy) return;
+    fail(refused, name_, place_.guard().string() + " is open in this process already, by another copy of this library (two plugins?), and the two "
+         "would drop each other's locks: let one of them open it, or load them with RTLD_GLOBAL");
+  }
+
   // Why LocalRegistry had no guard: throws, unless trying again may help.
   void explain_missing_guard(const std::error_code& refused) const {
-    if (refused == std::errc::device_or_resource_busy) {
-      fail(refused, name_, place_.guard().string() + " is open in this process already, by another copy of this library (two plugins?), and the two "
-                           "would drop each other's locks: let one of them open it, or load them with RTLD_GLOBAL");
-    }
+    refuse_other_copy(refused);
     // Its creator may be about to set its mode: that is looked at below.
     if (refused && refused != std::errc::permission_denied) cant("can't open " + place_.guard().string(), refused);
     const auto status = status_of(place_.guard());
