@@ -37,7 +37,8 @@ SHARED_DICT_HOT std::uint32_t first_with_top_16(const std::atomic<std::uint64_t>
   // A bit for each 16 bits, of which the fourth are a word's highest.
   const auto low = static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(first, second)));
   const auto high = static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(third, fourth)));
-  const std::uint32_t found = (low | high << 16) & 0x8888'8880U;
+  std::uint32_t found = (low | high << 16) & 0x8888'8880U;
+  asm("" : "+r"(found));  // one value from here on, whatever the words become: the compiler mustn't load them again
   return found == 0 ? 0 : static_cast<std::uint32_t>(std::countr_zero(found)) / 4;
 #else
   std::uint32_t found = 0;
