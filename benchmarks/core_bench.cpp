@@ -5,6 +5,7 @@
 // dictionaries. The driver tells one or both of them to run a row; they start together at a barrier in shared memory.
 // Keys, values and the order of operations are prepared before the clock starts, and every row checks its results.
 #include "core_rows.hpp"
+#include "row_settings.hpp"
 #include "support.hpp"
 
 #include <shared_dict/shared_dict.hpp>
@@ -12,7 +13,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <fstream>
 #include <iomanip>
 #include <iostream>
@@ -32,13 +32,7 @@ using namespace core_bench;
 
 constexpr std::size_t kWorkers = 2;
 
-struct Settings {
-  std::size_t items = 100'000;
-  std::size_t value_size = 100;
-  std::size_t rounds = 5;
-  double seconds = 0.35;  // of one measurement
-  int repeats = 3;        // of one that other programs have disturbed
-  std::string json;
+struct Settings : RowSettings {
   std::string only;
 };
 
@@ -103,9 +97,8 @@ void print(const std::vector<Result>& results) {
 }
 
 void write_json(std::ofstream& file, const Settings& settings, const std::vector<Result>& results) {
-  file << "{\n  \"benchmark\": \"core\", \"compiler\": \"" << __VERSION__ << "\", \"items\": " << settings.items
-       << ", \"key_size\": " << kKeySize << ", \"value_size\": " << settings.value_size
-       << ", \"rounds\": " << settings.rounds << ", \"seconds\": " << settings.seconds << ",\n  \"rows\": [";
+  begin_json(file, "core", settings);
+  file << ",\n  \"rows\": [";
   const char* comma = "\n";
   for (std::size_t r = 0; r < kRows.size(); ++r) {
     if (results[r].shared.ns.empty()) continue;
@@ -118,8 +111,7 @@ void write_json(std::ofstream& file, const Settings& settings, const std::vector
     }
     file << ", \"time_ratio\": " << results[r].time_ratio() << "}";
   }
-  file << "\n  ]\n}\n";
-  if (!file.flush()) throw std::runtime_error("can't write " + settings.json);
+  end_json(file, settings);
 }
 
 // ---- The driver ----
@@ -134,9 +126,7 @@ class Driver {
   }
 
   void run() {
-    std::ofstream json;
-    if (!settings_.json.empty()) json.open(settings_.json);
-    if (!json) throw std::runtime_error("can't write " + settings_.json);
+    std::ofstream json = open_json(settings_);
     // The workers start before this process opens anything, so that they inherit nothing.
     Workers workers("core_bench", kWorkers, [this](std::size_t worker) -> Workers::Run {
       const auto state = std::make_shared<Worker>(worker, data_, name_, options_);
@@ -158,8 +148,7 @@ class Driver {
       if (!problems.empty()) throw std::runtime_error("audit: " + problems.front());
     }
     print(results);
-    if (disturbed_ != 0)
-      std::cout << "Noisy: during " << disturbed_ << " measurements other programs used the cores, too.\n";
+    print_disturbed(std::cout, disturbed_);
     if (json.is_open()) write_json(json, settings_, results);
   }
 
@@ -198,46 +187,20 @@ class Driver {
   std::size_t disturbed_ = 0;
 };
 
-constexpr const char* kUsage =
-    "usage: core_bench [--items N] [--value-size N] [--rounds N] [--seconds S] [--only TEXT] [--quick] [--json FILE]\n"
-    "  --items N        items in each container (default 100000)\n"
-    "  --value-size N   bytes of a value (default 100); keys have 16\n"
-    "  --rounds N       measurements of each row and side, in turn (default 5)\n"
-    "  --seconds S      length of a measurement (default 0.35)\n"
-    "  --only TEXT      only the rows whose name contains TEXT\n"
-    "  --quick          3 short rounds with fewer items: does it work, not how fast is it\n"
-    "  --json FILE      write the figures there, too\n";
-
 // False if help was asked for.
 bool parse_arguments(Arguments arguments, Settings& settings) {
   while (arguments.next()) {
     if (arguments.is("--help") || arguments.is("-h")) return false;
-    if (arguments.is("--items"))
-      settings.items = arguments.number<std::size_t>(100, 100'000'000);
-    else if (arguments.is("--value-size"))
-      settings.value_size = arguments.number<std::size_t>(1, 1 << 20);
-    else if (arguments.is("--rounds"))
-      settings.rounds = arguments.number<std::size_t>(1, 1000);
-    else if (arguments.is("--seconds"))
-      settings.seconds = arguments.number(0.001, 60.0);
-    else if (arguments.is("--only"))
+    if (arguments.is("--only"))
       settings.only = arguments.value();
-    else if (arguments.is("--json"))
-      settings.json = arguments.value();
-    else if (arguments.is("--quick"))
-      settings.items = 10'000, settings.rounds = 3, settings.seconds = 0.03, settings.repeats = 0;
-    else
+    else if (!take_row_option(arguments, settings))
       arguments.unknown();
   }
   return true;
 }
 
 bool run(const Settings& settings) {
-  std::array<double, 1> load{};
-  ::getloadavg(load.data(), 1);
-  std::cout << "core_bench: " << settings.items << " items, " << kKeySize << "-byte keys, " << settings.value_size
-            << "-byte values, " << settings.rounds << " rounds of " << settings.seconds << " s, load " << load[0]
-            << ", " << __VERSION__ << '\n';
+  print_headline(std::cout, "core_bench", settings);
   if (usable_cores().size() < kWorkers) std::cout << "only one core: the x2 rows are left out\n";
   Driver(settings).run();
   return true;
@@ -246,7 +209,9 @@ bool run(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(
-      "core_bench", kUsage, Settings{},
+  return run_program<Settings>(
+      "core_bench",
+      std::string("usage: core_bench [OPTION...]\n") + kRowOptions +
+          "  --only TEXT       only the rows whose name contains TEXT\n",
       [&](Settings& settings) { return parse_arguments(Arguments(argc, argv), settings); }, run);
 }

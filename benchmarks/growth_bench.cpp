@@ -225,7 +225,7 @@ bool run(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(
-      "growth_bench", kUsage, Settings{},
-      [&](Settings& settings) { return parse_arguments(Arguments(argc, argv), settings); }, run);
+  return run_program<Settings>(
+      "growth_bench", kUsage, [&](Settings& settings) { return parse_arguments(Arguments(argc, argv), settings); },
+      run);
 }

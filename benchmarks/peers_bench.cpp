@@ -8,6 +8,7 @@
 #include "peers/program.hpp"
 #include "peers_report.hpp"
 #include "peers_rows.hpp"
+#include "row_settings.hpp"
 #include "support.hpp"
 
 #include <algorithm>
@@ -15,7 +16,6 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -27,16 +27,10 @@ namespace {
 using namespace peers_bench;
 using peers::Peer;
 
-struct Settings {
-  std::size_t items = 100'000;
-  std::size_t value_size = 100;
-  std::size_t rounds = 5;
-  double seconds = 0.35;  // of one measurement
-  int repeats = 3;        // of one that other programs have disturbed
+struct Settings : RowSettings {
   std::string section = "all";
   std::string only_peer;
   std::string only_row;
-  std::string json;
 };
 
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
@@ -72,9 +66,7 @@ class Driver {
   }
 
   void run() {
-    std::ofstream json;
-    if (!settings_.json.empty()) json.open(settings_.json);
-    if (!json) throw std::runtime_error("can't write " + settings_.json);
+    std::ofstream json = open_json(settings_);
     const peers::Place place;
     const peers::Setting setting{place.path(), data_};
     // The workers start before this process opens anything, so that they inherit nothing.
@@ -93,12 +85,8 @@ class Driver {
     }
     for (auto& host : hosts) host->check();
     print(results_);
-    if (disturbed_ != 0)
-      std::cout << "Noisy: during " << disturbed_ << " measurements other programs used the cores, too.\n";
-    if (json.is_open()) {
-      write_json(json, results_, setting_as_json());
-      if (!json.flush()) throw std::runtime_error("can't write " + settings_.json);
-    }
+    print_disturbed(std::cout, disturbed_);
+    if (json.is_open()) write_json(json, settings_, results_);
   }
 
  private:
@@ -132,15 +120,6 @@ class Driver {
     return best.ns;
   }
 
-  std::string setting_as_json() const {
-    std::ostringstream text;
-    text << "\"compiler\": \"" << __VERSION__ << "\", \"cores\": " << usable_cores().size()
-         << ", \"items\": " << settings_.items << ", \"key_size\": " << kKeySize
-         << ", \"value_size\": " << settings_.value_size << ", \"rounds\": " << settings_.rounds
-         << ", \"seconds\": " << settings_.seconds;
-    return text.str();
-  }
-
   Settings settings_;
   Data data_;
   std::vector<Peer> peers_;
@@ -150,18 +129,10 @@ class Driver {
   std::size_t disturbed_ = 0;
 };
 
-constexpr const char* kUsage =
-    "usage: peers_bench [--section NAME] [--items N] [--value-size N] [--rounds N] [--seconds S] [--only-peer TEXT]\n"
-    "                   [--only-row TEXT] [--quick] [--json FILE]\n"
+constexpr const char* kOwnOptions =
     "  --section NAME    rows, processes, writes, zipf or all (default all)\n"
-    "  --items N         items in each container (default 100000)\n"
-    "  --value-size N    bytes of a value (default 100); keys have 16\n"
-    "  --rounds N        measurements of each row and peer, in turn (default 5)\n"
-    "  --seconds S       length of a measurement (default 0.35)\n"
     "  --only-peer TEXT  only the peers whose name contains TEXT\n"
-    "  --only-row TEXT   only the rows whose name contains TEXT\n"
-    "  --quick           3 short rounds with fewer items: does it work, not how fast is it\n"
-    "  --json FILE       write the figures there, too\n";
+    "  --only-row TEXT   only the rows whose name contains TEXT\n";
 
 std::string section_named(std::string_view name) {
   for (const Section& section : sections()) {
@@ -176,32 +147,18 @@ bool parse_arguments(Arguments arguments, Settings& settings) {
     if (arguments.is("--help") || arguments.is("-h")) return false;
     if (arguments.is("--section"))
       settings.section = section_named(arguments.value());
-    else if (arguments.is("--items"))
-      settings.items = arguments.number<std::size_t>(100, 10'000'000);
-    else if (arguments.is("--value-size"))
-      settings.value_size = arguments.number<std::size_t>(1, 500'000);
-    else if (arguments.is("--rounds"))
-      settings.rounds = arguments.number<std::size_t>(1, 1000);
-    else if (arguments.is("--seconds"))
-      settings.seconds = arguments.number(0.001, 60.0);
     else if (arguments.is("--only-peer"))
       settings.only_peer = arguments.value();
     else if (arguments.is("--only-row"))
       settings.only_row = arguments.value();
-    else if (arguments.is("--json"))
-      settings.json = arguments.value();
-    else if (arguments.is("--quick"))
-      settings.items = 10'000, settings.rounds = 3, settings.seconds = 0.03, settings.repeats = 0;
-    else
+    else if (!take_row_option(arguments, settings))
       arguments.unknown();
   }
   return true;
 }
 
 bool run(const Settings& settings) {
-  std::cout << "peers_bench: " << settings.items << " items, " << kKeySize << "-byte keys, " << settings.value_size
-            << "-byte values, " << settings.rounds << " rounds of " << settings.seconds << " s, "
-            << usable_cores().size() << " cores, " << __VERSION__ << '\n';
+  print_headline(std::cout, "peers_bench", settings);
   Driver(settings).run();
   return true;
 }
@@ -209,7 +166,7 @@ bool run(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program(
-      "peers_bench", kUsage, Settings{},
+  return run_program<Settings>(
+      "peers_bench", std::string("usage: peers_bench [OPTION...]\n") + kOwnOptions + kRowOptions,
       [&](Settings& settings) { return parse_arguments(Arguments(argc, argv), settings); }, run);
 }

@@ -1,8 +1,8 @@
 // The figures of peers_bench as tables and as JSON.
 #pragma once
 
-#include "data.hpp"
 #include "peers_rows.hpp"
+#include "row_settings.hpp"
 #include "support.hpp"
 
 #include <cstddef>
@@ -85,8 +85,9 @@ inline void print(const Results& results) {
          "process has a private\nmap of its own. erase+insert is one erase and one insert.\n";
 }
 
-inline void write_json(std::ostream& file, const Results& results, const std::string& setting) {
-  file << "{\n  \"benchmark\": \"peers\", " << setting << ",\n  \"peers\": [";
+inline void write_json(std::ostream& file, const RowSettings& settings, const Results& results) {
+  begin_json(file, "peers", settings);
+  file << ",\n  \"peers\": [";
   const char* comma = "";
   for (const auto& peer : results.peers) file << std::exchange(comma, ", ") << '"' << peer << '"';
   file << "],\n  \"rows\": [";
@@ -108,7 +109,7 @@ inline void write_json(std::ostream& file, const Results& results, const std::st
     }
     file << "\n    }}";
   }
-  file << "\n  ]\n}\n";
+  end_json(file, settings);
 }
 
 }  // namespace peers_bench

@@ -129,7 +129,8 @@ class Arguments {
 // The body of main. `parse` fills the settings, and returns false if help was asked for; `run` returns whether all was
 // well.
 template <class Settings, class Parse, class Run>
-int run_program(const char* name, const char* usage, Settings settings, Parse parse, Run run) {
+int run_program(const std::string& name, const std::string& usage, Parse parse, Run run) {
+  Settings settings;
   try {
     if (!parse(settings)) {
       std::cout << usage;

@@ -3,15 +3,15 @@
 
 #include "line_socket.hpp"
 #include "peer.hpp"
-#include "program.hpp"
+#include "server.hpp"
 
 #include <charconv>
 #include <cstddef>
-#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace peers {
 
@@ -19,21 +19,7 @@ class Memcached {
  public:
   static constexpr bool kSlow = true;
 
-  // With memory for all items, and an error (-M) instead of forgetting some if that isn't enough.
-  class Server : public Host {
-   public:
-    explicit Server(const Setting& setting)
-        : program_({"memcached", "-s", socket(setting), "-a", "0700", "-u", "root", "-M", "-m", megabytes(setting)},
-                   setting.place / "memcached.log") {
-      wait_until_it_listens(program_, socket(setting));
-    }
-
-   private:
-    static std::string megabytes(const Setting& setting) {
-      return std::to_string((setting.bytes() * 3 + setting.data.keys.size() * 200) / 1'000'000 + 128);
-    }
-    Program program_;
-  };
+  static std::string socket(const Setting& setting) { return setting.place / "memcached.socket"; }
 
   explicit Memcached(const Setting& setting)
       : socket_(std::make_unique<LineSocket>("memcached", connect_to(socket(setting)))), data_(setting.data) {}
@@ -70,8 +56,6 @@ class Memcached {
   }
 
  private:
-  static std::string socket(const Setting& setting) { return setting.place / "memcached.socket"; }
-
   [[noreturn]] static void refuse(std::string_view answer) {
     throw std::runtime_error("memcached answers '" + std::string(answer) + "'");
   }
@@ -104,8 +88,17 @@ class Memcached {
   mutable std::string request_;
 };
 
+// With memory for all items, and an error (-M) instead of forgetting some if that isn't enough.
+inline std::unique_ptr<Host> memcached_server(const Setting& setting) {
+  const std::string socket = Memcached::socket(setting);
+  const std::size_t megabytes = (setting.bytes() * 3 + setting.data.keys.size() * 200) / 1'000'000 + 128;
+  return std::make_unique<Server>(std::vector<std::string>{"memcached", "-s", socket, "-a", "0700", "-u", "root", "-M",
+                                                           "-m", std::to_string(megabytes)},
+                                  socket);
+}
+
 inline Peer memcached() {
-  return {"memcached", false, "memcached", [](const Setting& s) { return std::make_unique<Memcached::Server>(s); },
+  return {"memcached", false, "memcached", memcached_server,
           [](const Setting& s, std::size_t) { return run_with(std::make_shared<Memcached>(s), s.data); }};
 }
 

@@ -2,10 +2,8 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -16,9 +14,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,28 +83,5 @@ class Program {
   std::filesystem::path log_;
   pid_t pid_ = -1;
 };
-
-// -1 if nobody listens there.
-inline int connect_to(const std::filesystem::path& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.native().size() >= sizeof address.sun_path) throw std::runtime_error(path.string() + " is too long");
-  std::memcpy(address.sun_path, path.c_str(), path.native().size());
-  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
-  ::close(socket);
-  return -1;
-}
-
-inline void wait_until_it_listens(Program& server, const std::filesystem::path& path) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  int socket = -1;
-  while ((socket = connect_to(path)) == -1) {
-    if (server.has_ended() || std::chrono::steady_clock::now() > deadline)
-      throw std::runtime_error("nobody listens at " + path.string() + "; the server said: " + server.last_words());
-    ::usleep(10'000);
-  }
-  ::close(socket);
-}
 
 }  // namespace peers

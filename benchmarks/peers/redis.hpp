@@ -2,17 +2,16 @@
 #pragma once
 
 #include "peer.hpp"
-#include "program.hpp"
+#include "server.hpp"
 
 #include <array>
 #include <cstddef>
-#include <cstring>
-#include <filesystem>
 #include <initializer_list>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <hiredis/hiredis.h>
 
@@ -22,19 +21,7 @@ class Redis {
  public:
   static constexpr bool kSlow = true;
 
-  // No TCP port, and nothing is written to a disk.
-  class Server : public Host {
-   public:
-    explicit Server(const Setting& setting)
-        : program_({"redis-server", "--port", "0", "--unixsocket", socket(setting), "--save", "", "--appendonly", "no",
-                    "--daemonize", "no", "--dir", setting.place},
-                   setting.place / "redis.log") {
-      wait_until_it_listens(program_, socket(setting));
-    }
-
-   private:
-    Program program_;
-  };
+  static std::string socket(const Setting& setting) { return setting.place / "redis.socket"; }
 
   explicit Redis(const Setting& setting) : context_(redisConnectUnix(socket(setting).c_str())) {
     if (!context_ || context_->err != 0)
@@ -63,8 +50,6 @@ class Redis {
   };
   using Reply = std::unique_ptr<redisReply, Free>;
 
-  static std::string socket(const Setting& setting) { return setting.place / "redis.socket"; }
-
   Reply ask(std::initializer_list<std::string_view> words) const {
     std::array<const char*, 4> texts{};
     std::array<std::size_t, 4> sizes{};
@@ -82,8 +67,17 @@ class Redis {
   std::unique_ptr<redisContext, Free> context_;
 };
 
+// No TCP port, and nothing is written to a disk.
+inline std::unique_ptr<Host> redis_server(const Setting& setting) {
+  const std::string socket = Redis::socket(setting);
+  return std::make_unique<Server>(
+      std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly",
+                               "no", "--daemonize", "no", "--dir", setting.place},
+      socket);
+}
+
 inline Peer redis() {
-  return {"Redis", false, "redis-server", [](const Setting& s) { return std::make_unique<Redis::Server>(s); },
+  return {"Redis", false, "redis-server", redis_server,
           [](const Setting& s, std::size_t) { return run_with(std::make_shared<Redis>(s), s.data); }};
 }
 
