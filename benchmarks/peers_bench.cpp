@@ -79,7 +79,7 @@ class Driver {
       for (std::size_t r = 0; r < results_.rows.size(); ++r) {
         for (std::size_t p = 0; p < peers_.size(); ++p) {
           if (results_.rows[r].section != kEverything && !peers_[p].everywhere) continue;
-          results_.series[r][p].ns.push_back(measure_row(workers, results_.rows[r], p));
+          results_.series[r][p].ns.push_back(measure_row(workers, *hosts[p], results_.rows[r], p));
         }
       }
     }
@@ -104,7 +104,10 @@ class Driver {
     };
   }
 
-  double measure_row(Workers& workers, const Row& row, std::size_t peer) {
+  double measure_row(Workers& workers, peers::Host& host, const Row& row, std::size_t peer) {
+    std::vector<int> cores;
+    for (std::size_t i = 0; i < row.processes; ++i) cores.push_back(workers.core_of(i));
+    host.run_on(cores);
     // Where servers and other workers need the cores as well, waiting for one is no disturbance.
     const bool alone = peers_[peer].program.empty() && row.processes <= usable_cores().size();
     const Command command{row.work, peer, settings_.seconds, row.writes, row.zipf};

@@ -16,6 +16,7 @@
 
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/types.h>
 
 namespace benchmark_support {
 
@@ -30,11 +31,12 @@ inline std::vector<int> usable_cores() {
   return cores;
 }
 
-inline void pin_to(int core) {
+// A thread; 0 is the caller.
+inline void pin_to(const std::vector<int>& cores, pid_t thread = 0) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(core, &set);
-  ::sched_setaffinity(0, sizeof set, &set);
+  for (int core : cores) CPU_SET(core, &set);
+  ::sched_setaffinity(thread, sizeof set, &set);
 }
 
 // One object, value-initialised, that this process shares with those it forks.

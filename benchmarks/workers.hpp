@@ -159,6 +159,8 @@ class Workers {
     }
   }
 
+  int core_of(std::size_t worker) const { return cores_[worker % cores_.size()]; }
+
   // By the first `processes` workers at the same time.
   Measurement run(Command command, std::size_t processes) {
     barrier_target_ += static_cast<unsigned>(processes);
@@ -193,7 +195,7 @@ class Workers {
       for (int other : sockets_) ::close(other);  // or they would stay open when the driver is gone
       ::close(ends[0]);
       std::signal(SIGINT, SIG_IGN);  // the driver's end is the workers' end too, and they clean up
-      pin_to(cores_[worker % cores_.size()]);
+      pin_to({core_of(worker)});
       try {
         serve(ends[1], prepare, worker);
         ::_exit(0);

@@ -30,6 +30,7 @@ class Python {
     socket_.write(line + "\n");
     return answer();
   }
+  void run_on(const std::vector<int>& cores) const { program_.run_on(cores); }
 
  private:
   Python(const Setting& setting, const std::string& name, std::vector<std::string> arguments, std::array<int, 2> ends)
@@ -65,6 +66,7 @@ class Python {
 class ManagerServer : public Host {
  public:
   explicit ManagerServer(const Setting& setting) : python_(setting, "manager", {"serve"}) {}
+  void run_on(const std::vector<int>& cores) override { python_.run_on(cores); }
 
  private:
   Python python_;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace peers {
 
@@ -27,7 +28,8 @@ class Host {
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
   virtual ~Host() = default;
-  virtual void check() {}  // at the end; throws if the contents are damaged
+  virtual void run_on(const std::vector<int>&) {}  // the cores of the workers that take part in what comes next
+  virtual void check() {}                          // at the end; throws if the contents are damaged
 };
 
 using Run = std::function<Sample(const Command&, const Operations&)>;

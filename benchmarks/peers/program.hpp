@@ -1,6 +1,8 @@
 // Another program that runs as long as the object lives, or as this process: a server, or Python.
 #pragma once
 
+#include "../support.hpp"
+
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -9,6 +11,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -68,6 +71,13 @@ class Program {
   bool has_ended() {
     if (pid_ > 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
     return pid_ < 0;
+  }
+
+  // All its threads.
+  void run_on(const std::vector<int>& cores) const {
+    std::error_code ignored;
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/task", ignored))
+      benchmark_support::pin_to(cores, std::stoi(thread.path().filename()));
   }
 
   std::string last_words() const {

@@ -45,6 +45,7 @@ class Server : public Host {
     }
     ::close(connection);
   }
+  void run_on(const std::vector<int>& cores) override { program_.run_on(cores); }
 
  private:
   Program program_;
