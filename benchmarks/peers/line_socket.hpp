@@ -1,7 +1,6 @@
 // A socket on which lines are exchanged.
 #pragma once
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <stdexcept>
