@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <fstream>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -93,13 +92,7 @@ class Quiet {
   // Seconds that the watched processes were ready to run without running. 0 where the system doesn't say.
   double seconds_waited() const {
     double sum = 0;
-    for (const std::string& process : processes_) {
-      std::ifstream file("/proc/" + process + "/schedstat");
-      double ran = 0;
-      double waited = 0;
-      file >> ran >> waited;
-      sum += waited / 1e9;
-    }
+    for (const std::string& process : processes_) sum += benchmark_support::seconds_waited(process);
     return sum;
   }
 

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstddef>
 #include <exception>
+#include <fstream>
 #include <iostream>
 #include <new>
 #include <ostream>
@@ -32,6 +33,15 @@ inline std::vector<int> usable_cores() {
 }
 
 // A thread; 0 is the caller.
+// Seconds that a process has been ready to run without running; `process`: its number. 0 where the system doesn't say.
+inline double seconds_waited(const std::string& process = "self") {
+  std::ifstream file("/proc/" + process + "/schedstat");
+  double ran = 0;
+  double waited = 0;
+  file >> ran >> waited;
+  return waited / 1e9;
+}
+
 inline void pin_to(const std::vector<int>& cores, pid_t thread = 0) {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <stdexcept>
@@ -82,15 +81,6 @@ inline Clock::time_point wait_at(Barrier& barrier, unsigned target) {
     if (Clock::now() > deadline) throw std::runtime_error("the other workers didn't come to the barrier");
   }
   return barrier.opened.load();
-}
-
-// Seconds that this process has been ready to run without running. 0 where the system doesn't say.
-inline double seconds_waited() {
-  std::ifstream file("/proc/self/schedstat");
-  double ran = 0;
-  double waited = 0;
-  file >> ran >> waited;
-  return waited / 1e9;
 }
 
 // Calls op(i) with i running round 0 .. n-1 until the time is up.

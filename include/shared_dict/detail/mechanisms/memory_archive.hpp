@@ -64,8 +64,10 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
       : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this), out_(out), begin_(out.size()) {}
 
   void write(const void* from, std::size_t n) {
-    const auto* bytes = static_cast<const std::byte*>(from);
-    if (n != 0) out_.insert(out_.end(), bytes, bytes + n);
+    if (n == 0) return;
+    const std::size_t at = out_.size();
+    out_.resize(at + n);
+    std::memcpy(out_.data() + at, from, n);
   }
 
   template <class T>
