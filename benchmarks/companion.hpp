@@ -26,7 +26,7 @@ class Companion {
   explicit Companion(Body body) : parent_(::getpid()), pid_(::fork()) {
     if (pid_ < 0) throw std::runtime_error("fork failed");
     if (pid_ != 0) return;
-    pin_to(all_cores().back());
+    pin_to({all_cores().back()});
     int status = 0;
     try {
       body([this] { return state_->stop.load() == 0 && ::getppid() == parent_; });

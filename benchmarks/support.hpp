@@ -138,11 +138,10 @@ class Arguments {
   std::size_t at_ = 0;
 };
 
-// The body of main. `parse` fills the settings, and returns false if help was asked for; `run` returns whether all was
+// The body of main. `parse` changes the settings, and returns false if help was asked for; `run` returns whether all was
 // well.
 template <class Settings, class Parse, class Run>
-int run_program(const std::string& name, const std::string& usage, Parse parse, Run run) {
-  Settings settings;
+int run_program(const std::string& name, const std::string& usage, Parse parse, Run run, Settings settings = {}) {
   try {
     if (!parse(settings)) {
       std::cout << usage;

@@ -130,18 +130,19 @@ inline int run(const std::string& program, const std::string& what_is_large, int
   const std::string usage = "usage: " + program + " [--rounds N] [--seconds S] [--large] [--quick] [--json FILE]\n" +
                             kOptions + "large: " + what_is_large + "\n";
   const auto parse = [&](Settings& settings) { return parse_arguments(Arguments(argc, argv), settings); };
-  return run_program(program.c_str(), usage.c_str(), defaults, parse, [&](const Settings& settings) {
+  const auto measure_all = [&](const Settings& settings) {
     std::array<double, 1> load{};
     ::getloadavg(load.data(), 1);
     std::cout << program << ": " << settings.rounds << " rounds of " << settings.seconds << " s, load " << load[0]
               << ", " << __VERSION__ << std::endl;
-    pin_to(all_cores().front());
+    pin_to({all_cores().front()});
     Report report(program.substr(0, program.find('_')), settings);
     Quiet quiet(settings.repeats, settings.tolerated);
     measure(settings, quiet, report);
     report.finish(quiet.disturbed());
     return true;
-  });
+  };
+  return run_program(program, usage, parse, measure_all, defaults);
 }
 
 }  // namespace sweep

@@ -44,6 +44,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/waiting.hpp
     include/shared_dict/detail/platform/compare.hpp
     include/shared_dict/detail/platform/compiler.hpp
+    include/shared_dict/detail/platform/copy.hpp
     include/shared_dict/detail/platform/file.hpp
     include/shared_dict/detail/platform/futex.hpp
     include/shared_dict/detail/platform/kill_point.hpp

@@ -62,6 +62,7 @@ set(SHARED_DICT_MODEL_TESTS
     model_test.cpp
     model_types_test.cpp)
 set(SHARED_DICT_PROCESSES_TESTS
+    alike_keys_test.cpp
     counters_test.cpp
     fork_test.cpp
     history_test.cpp

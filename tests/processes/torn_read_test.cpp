@@ -193,68 +193,7 @@ const RegisterChild kSmall("torn read: small", [](std::vector<std::string> args)
   return 0;
 });
 
-/// Makes the tables of a small dictionary be exchanged all the time, and their memory be used at once for values that look
-/// like empty slots. args: name, number, barrier, progress
-const RegisterChild kExchanger("torn read: exchanger", [](std::vector<std::string> args) {
-  Values d = Values::attach(args.at(0));
-  const std::uint64_t base = (std::stoull(args.at(1)) + 1) << 32;
-  const StartBarrier barrier = StartBarrier::from_token(args.at(2));
-  const auto progress = SharedArea<Progress>::from_token(args.at(3));
-  const std::string zeros(4000, '\0');
-  barrier.arrive_and_wait();
-  constexpr std::uint64_t kAlive = 50;
-  for (std::uint64_t i = 0; i < 400'000; ++i) {
-    d.insert(base + i, "");
-    if (i >= kAlive) d.erase(base + i - kAlive);
-    if (i % 16 == 0) d.insert(base - 1 - i % 64, zeros);
-    if (i % 16 == 8) d.erase(base - 1 - (i - 8 + 32) % 64);
-  }
-  progress->writers_done.fetch_add(1);
-  return 0;
-});
-
-/// Looks for keys that stay, and for nothing else. args: as above
-const RegisterChild kSeeker("torn read: seeker", [](std::vector<std::string> args) {
-  const Values d = Values::attach(args.at(0));
-  const StartBarrier barrier = StartBarrier::from_token(args.at(2));
-  const auto progress = SharedArea<Progress>::from_token(args.at(3));
-  barrier.arrive_and_wait();
-  std::uint64_t reads = 0;
-  for (; progress->writers_done.load() < kWriters; ++reads) {
-    const std::uint64_t key = reads % kStaying;
-    if (!d.contains(key)) {
-      std::fprintf(stderr, "seeker: key %llu is missing after %llu reads\n", static_cast<unsigned long long>(key),
-                   static_cast<unsigned long long>(reads));
-      return 1;
-    }
-  }
-  progress->reads.fetch_add(reads);
-  return 0;
-});
-
 }  // namespace
-
-TEST_CASE("readers never miss a key that stays while its table is exchanged under them") {
-  const UniqueName name;
-  // So small that it has one shard.
-  Values d = Values::create(name.str(), {.heap_size = 127 * 1024});
-  REQUIRE(d.stats().shards == 1);
-  for (std::uint64_t key = 0; key < kStaying; ++key) d.insert(key, "");
-  const StartBarrier barrier;
-  const SharedArea<Progress> progress;
-  std::vector<Child> children;
-  // More readers than processors: what matters happens to one that is put aside in the middle of a search.
-  constexpr unsigned kSeekers = 4;
-  for (unsigned i = 0; i < kWriters + kSeekers; ++i) {
-    children.push_back(Child::start(i < kWriters ? "torn read: exchanger" : "torn read: seeker",
-                                    {name.str(), std::to_string(i), barrier.token(), progress.token()}));
-  }
-  barrier.open_for(kWriters + kSeekers);
-  for (Child& child : children) REQUIRE(child.wait(2 * kHangDeadline) == 0);
-  WARN(progress->reads.load() << " reads, no miss");
-  REQUIRE(progress->reads.load() > 1000);
-  SHARED_DICT_REQUIRE_SOUND(d);
-}
 
 TEST_CASE("readers in other processes never see half a value, an older one, or miss a key that stays") {
   const UniqueName name;
