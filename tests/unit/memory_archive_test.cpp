@@ -373,6 +373,16 @@ TEST_CASE("many objects side by side are not a deep one", "[archive]") {
   CHECK(load<std::vector<std::optional<std::string>>>(save(many)) == many);
 }
 
+TEST_CASE("bytes that an object leaves are an error, as are bytes that it lacks", "[archive]") {
+  const std::tuple<std::string, int, std::vector<short>> longer("text", 5, {1, 2});
+  CHECK(load<std::tuple<std::string, int, std::vector<short>>>(save(longer)) == longer);
+  CHECK_THROWS_AS((load<std::tuple<std::string, int>>(save(longer))), DecodeError);
+  CHECK_THROWS_AS((load<std::tuple<std::string, int, std::vector<short>, bool>>(save(longer))), DecodeError);
+  Bytes more = save(longer);
+  more.push_back(std::byte{0});
+  CHECK_THROWS_AS((load<std::tuple<std::string, int, std::vector<short>>>(more)), DecodeError);
+}
+
 TEST_CASE("damaged bytes become an error or some valid object", "[archive]") {
   constexpr int kRounds = 3000;
   const std::string text = "some text, long enough for the heap";

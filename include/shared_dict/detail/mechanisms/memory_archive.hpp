@@ -21,6 +21,7 @@
 #define CEREAL_THREAD_SAFE 1
 #endif
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cereal/cereal.hpp>
@@ -109,6 +110,7 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
  public:
   explicit InputArchive(std::span<const std::byte> from)
       : cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>(this),
+        size_(from.size()),
         rest_(from),
         claimable_(from.size()) {}
 
@@ -152,7 +154,12 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   }
   void leave() noexcept { --depth_; }
 
-  void finish() { serializeDeferments(); }
+  // All that was written must have been read: more was written by a class with other members.
+  void finish() {
+    serializeDeferments();
+    const std::size_t written = std::max(size_ - rest_.size(), size_ - static_cast<std::size_t>(claimable_));
+    if (written < size_) throw DecodeError(std::to_string(size_ - written) + " bytes more than the object takes");
+  }
 
   // The next shared pointer to be read points to a T.
   void expect_pointee(const std::type_info& type) noexcept { pointee_ = &type; }
@@ -180,6 +187,7 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
     std::shared_ptr<void> pointer;
   };
 
+  std::size_t size_;
   std::span<const std::byte> rest_;
   std::uint64_t claimable_;
   std::size_t depth_ = 0;

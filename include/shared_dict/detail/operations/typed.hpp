@@ -79,6 +79,13 @@ bool valid_object(const std::byte* bytes) noexcept {
   return !std::is_same_v<T, bool> || std::to_integer<unsigned>(*bytes) <= 1;
 }
 
+// Types are known by name and size alone, so bytes that are no object needn't be damaged.
+[[noreturn]] SHARED_DICT_COLD inline void fail_undecodable(std::string_view name, const DecodeError& error) {
+  fail(errc::corrupted, name,
+       std::string(error.what()) + "; either a type has other members here than in the program that wrote this (build all with the same ones, and use "
+                                   "another name for what they store), or the stored contents are damaged (audit() tells): nothing was changed");
+}
+
 // The object that these bytes are. The bytes don't change.
 template <class T, class Traits>
 T decode(Bytes bytes, const std::string& name) {
@@ -100,7 +107,7 @@ T decode(Bytes bytes, const std::string& name) {
       return object;
     }
   } catch (const DecodeError& error) {
-    fail_corrupted(name, error.what());
+    fail_undecodable(name, error);
   }
 }
 
@@ -149,7 +156,7 @@ bool read_value_by(const std::string& name, V& out, LookUp look_up) {
       try {
         Traits::decode(bytes, out);
       } catch (const DecodeError& error) {
-        fail_corrupted(name, error.what());
+        fail_undecodable(name, error);
       }
     }
     return true;
