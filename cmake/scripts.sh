@@ -31,8 +31,8 @@ make_place() {
 check_place() {
   local left
   left=$(
-    ls -d "$SHARED_DICT_DIR"/* 2> /dev/null
-    ls -d "$(dirname "$SHARED_DICT_DIR")"/shared_dict.*"$SHARED_DICT_TEST_RUN"* 2> /dev/null
+    ls -A -d "$SHARED_DICT_DIR"/{,.}[!.]* 2> /dev/null
+    ls -A -d "$(dirname "$SHARED_DICT_DIR")"/{,.}shared_dict.*"$SHARED_DICT_TEST_RUN"* 2> /dev/null
   ) || true
   [ -z "$left" ] && return
   printf 'left behind in shared memory:\n%s\n' "$left" >&2
