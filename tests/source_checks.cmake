@@ -37,6 +37,9 @@ if(SHARED_DICT_BASH)
                           "${unit}/tag_samples")
   shared_dict_script_test("no name is defined twice in the tests" "${unit}/one_definition.sh" "${CMAKE_CURRENT_SOURCE_DIR}")
   shared_dict_script_test("the check for names defined twice refuses what it should" "${unit}/one_definition.sh" --self-test)
+  shared_dict_script_test("the Chinese README keeps step with the English one" "${unit}/readme_translation.sh"
+                          "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/README.zh-CN.md")
+  shared_dict_script_test("the check of the translation refuses what it should" "${unit}/readme_translation.sh" --self-test)
   if(EXISTS "${unit}/compile_errors/check.sh")
     shared_dict_script_test("wrong use is explained at compile time" "${unit}/compile_errors/check.sh"
                             "${CMAKE_CXX_COMPILER}" "$<TARGET_PROPERTY:shared_dict_headers,INCLUDE_DIRECTORIES>")
