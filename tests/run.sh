@@ -22,7 +22,7 @@ fuzz_seconds=60  # for each fuzzer
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
 # closes one at that moment, and a thread of the parent for a leak of the forked child.
 declare -A not_judged=(
-  [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|a forked child can use its parent'
+  [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent'
 )
 set -euo pipefail
 cd "$(dirname "$0")/.."
