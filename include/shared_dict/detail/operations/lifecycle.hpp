@@ -99,6 +99,19 @@ class Lifecycle {
     }
   }
 
+  // What is there, mapped without joining it: for those who only look. Waits for nobody.
+  std::shared_ptr<Attachment> look() {
+    Found found = inspect();
+    if (found.state == State::none || found.state == State::unfinished) not_found();
+    if (found.state != State::complete) refuse(found, OpenMode::attach);
+    std::error_code error;
+    const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
+    refuse_other_copy(error);
+    if (error) cant("can't open " + place_.guard().string(), error);
+    if (!guard) not_found();
+    return find_or_map(found, guard);
+  }
+
   // Looks without the guard: waits for nobody.
   bool exists() {
     Found found = inspect();

@@ -1,0 +1,36 @@
+// The command line.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace tool {
+
+/// What the program ends with.
+enum Exit : int { kFine = 0, kNotFound = 1, kWrongUse = 2, kFailed = 3 };
+
+struct WrongUse : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Arguments {
+  std::string command;
+  std::vector<std::string> rest;  // what follows the command, without options
+  bool help = false;
+  bool json = false;
+  std::filesystem::path directory;  // empty: the usual one
+  std::uint64_t refreshes = 0;      // 0: no end
+  std::chrono::milliseconds interval{1000};
+  bool only_for_watch = false;  // an option was given that only watch has
+
+  const std::string& name() const { return rest.at(0); }
+};
+
+/// \throws WrongUse
+Arguments parse(int argc, char** argv);
+
+}  // namespace tool

@@ -1,0 +1,106 @@
+// shared-dict: looks at dictionaries from outside, without knowing their types when it is compiled.
+#include <iostream>
+#include <map>
+
+#include <shared_dict/error.hpp>
+#include <shared_dict/version.hpp>
+
+#include "commands.hpp"
+
+namespace {
+
+using namespace tool;
+
+constexpr const char* kUsage = R"(usage: shared-dict COMMAND [ARGUMENT...] [OPTION...]
+
+Looking only; nothing is changed, no lock is taken, and nobody waits:
+  list                  all dictionaries: name, state, items, memory, processes, types
+  info NAME             types, sizes, load, processes alive and dead, locks held and by whom
+  keys NAME [PATTERN]   its keys, one a line, in no order; only those that a shell pattern matches
+  get NAME KEY          the value of a key; KEY as `keys` shows it
+  watch NAME            a line of figures every second, until Ctrl-C, or until the dictionary has gone
+
+Others:
+  audit NAME            checks every invariant of what is stored, and tells what is wrong. It joins the dictionary, cleans up after dead
+                        processes first, as every process does that joins, and locks everything while it checks
+  reap NAME             cleans up after dead processes now
+  remove NAME           takes the dictionary away; processes that are attached go on with what they have
+
+Options, anywhere on the line:
+  --json                for programs; watch writes an object a line
+  --dir DIRECTORY       where the dictionaries are: $SHARED_DICT_DIR, or the platform's shared-memory place (/dev/shm)
+  --count N             watch: end after N lines
+  --interval MS         watch: milliseconds between lines, 1000
+  --                    what follows isn't an option
+
+Values of arithmetic types, strings, enums, and vectors and arrays of these are shown as such; of all others, the stored bytes as 0x and
+hexadecimal digits. Text is shown with \n, \t, \\ and \xHH for what a terminal would obey. Such bytes are {"hex": "..."} in JSON.
+
+A dictionary is "persistent", or "attached" to at least one living process, or "abandoned": not persistent, and its processes have all
+died. An abandoned one counts as gone: the next process that creates or attaches under this name removes it. Until then info, keys, get and
+list show what it held; audit refuses it, as joining would be that next process; reap and remove take it away. As with every process, the
+last one to leave a dictionary that isn't persistent removes it, and while it checks, audit is a process: if all others leave meanwhile,
+the dictionary goes with it.
+
+It needs the right to read and write the dictionary's files, also to look only.
+
+Ends with
+  0  all is well
+  1  no such dictionary or key; audit: problems were found
+  2  wrong use
+  3  anything else: damaged contents, another layout, no permission, a process that keeps a lock
+)";
+
+struct Command {
+  int (*run)(const Arguments&);
+  std::size_t least, most;  // arguments
+};
+
+const std::map<std::string, Command> kCommands{{"list", {list, 0, 0}},   {"info", {info, 1, 1}},   {"keys", {keys, 1, 2}},
+                                               {"get", {get, 2, 2}},     {"watch", {watch, 1, 1}}, {"audit", {audit, 1, 1}},
+                                               {"reap", {reap, 1, 1}},   {"remove", {remove, 1, 1}}};
+
+int run(const Arguments& arguments) {
+  if (arguments.help) {
+    std::cout << kUsage;
+    return kFine;
+  }
+  if (arguments.command.empty()) throw WrongUse("which command? See shared-dict --help");
+  const auto command = kCommands.find(arguments.command);
+  if (command == kCommands.end()) throw WrongUse("no command " + arguments.command + "; see shared-dict --help");
+  const auto [function, least, most] = command->second;
+  if (arguments.rest.size() < least || arguments.rest.size() > most) {
+    throw WrongUse(arguments.command + " takes " + std::to_string(least) + (most == least ? "" : " or " + std::to_string(most)) +
+                   " arguments; see shared-dict --help");
+  }
+  if (arguments.only_for_watch && arguments.command != "watch") throw WrongUse("--count and --interval are for watch");
+  return function(arguments);
+}
+
+int exit_of(const shared_dict::Error& error) {
+  if (error.code() == shared_dict::errc::not_found) return kNotFound;
+  if (error.code() == shared_dict::errc::invalid_name) return kWrongUse;
+  return kFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);
+  int status = kFailed;
+  try {
+    status = run(parse(argc, argv));
+  } catch (const WrongUse& error) {
+    std::cerr << "shared-dict: " << error.what() << '\n';
+    return kWrongUse;
+  } catch (const shared_dict::Error& error) {
+    std::cerr << "shared-dict: " << error.what() << '\n';
+    return exit_of(error);
+  } catch (const std::exception& error) {
+    std::cerr << "shared-dict: " << error.what() << '\n';
+    return kFailed;
+  }
+  if (std::cout.flush()) return status;
+  std::cerr << "shared-dict: can't write the output\n";
+  return kFailed;
+}

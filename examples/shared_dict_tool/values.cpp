@@ -1,0 +1,291 @@
+#include "values.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <type_traits>
+
+#include <shared_dict/detail/operations/typed.hpp>
+
+#include "json.hpp"
+
+namespace tool {
+
+using shared_dict::detail::Bytes;
+using Encoded = std::optional<std::vector<std::byte>>;
+
+namespace {
+
+constexpr std::string_view kDigits = "0123456789abcdef";
+
+std::string to_hex(Bytes bytes) {
+  std::string text = "0x";
+  for (const std::byte byte : bytes) {
+    text += kDigits[std::to_integer<unsigned>(byte) >> 4];
+    text += kDigits[std::to_integer<unsigned>(byte) & 15];
+  }
+  return text;
+}
+
+std::optional<unsigned> hex_byte(std::string_view two) {
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(two.data(), two.data() + two.size(), value, 16);
+  if (two.size() != 2 || error != std::errc() || end != two.data() + 2) return std::nullopt;
+  return value;
+}
+
+Encoded from_hex(std::string_view text) {
+  std::vector<std::byte> bytes;
+  for (std::size_t i = 2; i < text.size(); i += 2) {
+    const auto byte = hex_byte(text.substr(i, 2));
+    if (!byte) return std::nullopt;
+    bytes.push_back(static_cast<std::byte>(*byte));
+  }
+  return bytes;
+}
+
+// How many bytes the UTF-8 character at the front has; 0: it is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  if (at(0) < 0x80) return 1;
+  const std::size_t length = at(0) >= 0xf0 ? 4 : at(0) >= 0xe0 ? 3 : 2;
+  if (at(0) < 0xc2 || at(0) > 0xf4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  }
+  // Longer than it had to be, a surrogate, or beyond the last one.
+  if ((at(0) == 0xe0 && at(1) < 0xa0) || (at(0) == 0xed && at(1) > 0x9f)) return 0;
+  if ((at(0) == 0xf0 && at(1) < 0x90) || (at(0) == 0xf4 && at(1) > 0x8f)) return 0;
+  return length;
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+// ---- objects of known types
+
+Shown shown_text(const std::string& text) {
+  const Bytes bytes = std::as_bytes(std::span(text));
+  return {printable(text), is_utf8(text) ? json_string(text) : Json::object().text("hex", to_hex(bytes).substr(2)).str()};
+}
+
+template <class T>
+Shown shown(const T& value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    const std::string text = value ? "true" : "false";
+    return {text, text};
+  } else if constexpr (std::is_same_v<T, char>) {
+    return shown_text(std::string(1, value));
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return shown_text(value);
+  } else {
+    char digits[128];
+    const std::string text(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+    if constexpr (std::is_floating_point_v<T>) {
+      if (!std::isfinite(value)) return {text, json_string(text)};
+    }
+    return {text, text};
+  }
+}
+
+template <class T>
+Shown shown(const std::vector<T>& values) {
+  if constexpr (std::is_same_v<T, char>) {
+    return shown_text(std::string(values.begin(), values.end()));
+  } else {
+    std::string text;
+    Json json = Json::array();
+    for (const T& value : values) {
+      const Shown one = shown<T>(value);
+      text += (text.empty() ? "" : ", ") + (std::is_same_v<T, std::string> ? '"' + one.text + '"' : one.text);
+      json.add(one.json);
+    }
+    return {"[" + text + "]", json.str()};
+  }
+}
+
+template <class K>
+Encoded encoded(const K& key) {
+  const shared_dict::detail::EncodedKey<K> encoded(key);
+  return std::vector<std::byte>(encoded.bytes().begin(), encoded.bytes().end());
+}
+
+template <class K>
+Encoded parsed(const std::string& text) {
+  if constexpr (std::is_same_v<K, std::string>) {
+    return encoded<K>(text);
+  } else if constexpr (std::is_same_v<K, bool>) {
+    if (text != "true" && text != "false") return std::nullopt;
+    return encoded<K>(text == "true");
+  } else if constexpr (std::is_same_v<K, char>) {
+    const auto plain = from_printable(text);
+    if (!plain || plain->size() != 1) return std::nullopt;
+    return encoded<K>(plain->front());
+  } else if constexpr (std::is_arithmetic_v<K>) {
+    K key{};
+    const char* const end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, key);
+    if (error != std::errc() || at != end) return std::nullopt;
+    return encoded<K>(key);
+  } else {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+struct KnownTypes {
+  std::map<std::string, StoredType> keys;
+  std::map<std::string, StoredType> values;
+
+  static const KnownTypes& all() {
+    static const KnownTypes known;
+    return known;
+  }
+
+ private:
+  KnownTypes() {
+    add_with_vectors<bool, char, std::int8_t, std::int16_t, std::int32_t, std::int64_t, std::uint8_t, std::uint16_t, std::uint32_t,
+                     std::uint64_t, float, double, std::string>();
+    add_value<long double>();
+    add_value<std::vector<long double>>();
+  }
+
+  template <class... Ts>
+  void add_with_vectors() {
+    ((add_key<Ts>(), add_value<Ts>(), add_key<std::vector<Ts>>(), add_value<std::vector<Ts>>()), ...);
+  }
+  template <class K>
+  void add_key() {
+    StoredType& type = keys[shared_dict::detail::key_codec_traits<K>::type_name()];
+    type.show_ = [](Bytes bytes) { return shown(shared_dict::detail::decode_key<K>(bytes, "")); };
+    type.parse_ = parsed<K>;
+  }
+  template <class V>
+  void add_value() {
+    values[shared_dict::codec<V>::type_name()].show_ = [](Bytes bytes) { return shown(shared_dict::detail::decode_value<V>(bytes, "")); };
+  }
+};
+
+namespace {
+
+// An enum is stored as its underlying type, an array of plain elements as a vector of them.
+std::string plain_name(const std::string& name) {
+  const auto inside = [&](std::string_view front, std::size_t end) { return name.substr(front.size(), end - front.size()); };
+  if (name.starts_with("enum ")) return name.substr(name.rfind(':') + 1);
+  if (name.starts_with("vector<enum ") && name.ends_with('>')) return "vector<" + plain_name(inside("vector<", name.size() - 1)) + ">";
+  const std::size_t comma = name.rfind(',');
+  if (name.starts_with("array<") && comma != std::string::npos && name.find(">(size ", comma) != std::string::npos) {
+    const std::string element = plain_name(inside("array<", comma));
+    const bool number = element.starts_with("int") || element.starts_with("uint") || element.starts_with("float");
+    if (number || element == "char") return "vector<" + element + ">";
+  }
+  return name;
+}
+
+StoredType find(const std::map<std::string, StoredType>& known, const std::string& name) {
+  const auto found = known.find(name);
+  return found == known.end() ? StoredType() : found->second;
+}
+
+}  // namespace
+
+// Only integers are the same bytes as keys: floating point numbers, alone or in arrays, are encoded.
+StoredType StoredType::of_key(const std::string& name) {
+  const std::string plain = plain_name(name);
+  return find(KnownTypes::all().keys, plain.find("float") == std::string::npos ? plain : name);
+}
+
+StoredType StoredType::of_value(const std::string& name) { return find(KnownTypes::all().values, plain_name(name)); }
+
+Shown StoredType::show(Bytes bytes) const {
+  if (known()) {
+    try {
+      return show_(bytes);
+    } catch (const shared_dict::Error&) {  // damaged, or a user's own type of this name: then the bytes say more
+    }
+  }
+  const std::string text = to_hex(bytes);
+  return {text, Json::object().text("hex", text.substr(2)).str()};
+}
+
+Encoded StoredType::parse(const std::string& text) const {
+  if (parse_ != nullptr) {
+    if (Encoded key = parse_(text)) return key;
+  }
+  return text.starts_with("0x") ? from_hex(text) : std::nullopt;
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text.front());
+    std::size_t length = utf8_length(text);
+    // Of UTF-8's two bytes, those from c2 80 to c2 9f are control characters as well.
+    const bool control = c < 0x20 || c == 0x7f || (c == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    if (c == '\\') {
+      out += "\\\\";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (length == 0 || control) {
+      length = 1;
+      out += "\\x";
+      out += kDigits[c >> 4];
+      out += kDigits[c & 15];
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
+std::optional<std::string> from_printable(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      out += text[i];
+      continue;
+    }
+    const char what = ++i < text.size() ? text[i] : '\0';
+    if (what == '\\') {
+      out += '\\';
+    } else if (what == 'n' || what == 't') {
+      out += what == 'n' ? '\n' : '\t';
+    } else if (const auto byte = hex_byte(text.substr(std::min(i + 1, text.size()), 2)); what == 'x' && byte) {
+      out += static_cast<char>(*byte);
+      i += 2;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return out;
+}
+
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += "\\u00";
+      out += kDigits[static_cast<unsigned char>(c) >> 4];
+      out += kDigits[static_cast<unsigned char>(c) & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+}  // namespace tool
