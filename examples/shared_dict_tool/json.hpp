@@ -6,7 +6,7 @@
 
 namespace tool {
 
-/// Quoted and escaped. `text` is UTF-8.
+/// Quoted and escaped. What isn't UTF-8 becomes U+FFFD.
 std::string json_string(std::string_view text);
 
 /// An object or an array that grows; its parts are JSON already.

@@ -99,7 +99,8 @@ std::vector<HeldLock> Dictionary::locks() const {
     }
     all.push_back(std::move(held));
   };
-  for (std::uint32_t i = 0; i < segment().shard_count(); ++i) add(segment().shard(i).lock, "shard " + std::to_string(i));
+  for (std::uint32_t i = 0; i < segment().shard_count(); ++i)
+    add(segment().shard(i).lock, "shard " + std::to_string(i));
   add(segment().header().limit_lock, "item limit");
   add(segment().header().pool.lock, "page pool");
   return all;
@@ -113,7 +114,8 @@ bool Dictionary::there() const {
 detail::Guard::Hold Dictionary::hold() const {
   detail::Guard::Hold hold = guard_->hold_until(detail::deadline_after(detail::Clock::now(), kPatience));
   if (!hold) {
-    detail::fail(shared_dict::errc::lock_timeout, name(), "another process keeps " + place_.guard().string() + " locked: let it go on, or end it");
+    detail::fail(shared_dict::errc::lock_timeout, name(),
+                 "another process keeps " + place_.guard().string() + " locked: let it go on, or end it");
   }
   const auto status = detail::status_of(place_.guard());
   if (!there() || !status || status->id != guard_->id()) {
@@ -127,7 +129,8 @@ shared_dict::AuditReport Dictionary::audit() {
     const detail::Guard::Hold held = hold();
     if (!persistent() && !attachment_->anyone_alive()) {
       detail::fail(shared_dict::errc::not_found, name(),
-                   "its processes have all died and it isn't persistent, so it counts as gone: info, keys and get still show it, reap takes it away");
+                   "its processes have all died and it isn't persistent, so it counts as gone: info, keys and get "
+                   "still show it, reap takes it away");
     }
     attachment_->reap_dead();
     attachment_->register_process();
@@ -139,7 +142,8 @@ Dictionary::Reaped Dictionary::reap() {
   Reaped reaped;
   const detail::Guard::Hold held = hold();
   for (std::uint32_t i = 0; i < identity().max_processes; ++i) {
-    if (record_state(segment(), i).used() && attachment_->is_dead(i)) reaped.pids.push_back(segment().record(i).pid.load());
+    if (record_state(segment(), i).used() && attachment_->is_dead(i))
+      reaped.pids.push_back(segment().record(i).pid.load());
   }
   if (!persistent() && !attachment_->anyone_alive()) {
     detail::PlacedFiles(place_).remove();
@@ -151,7 +155,8 @@ Dictionary::Reaped Dictionary::reap() {
 }
 
 std::uint32_t count(const std::vector<Process>& processes, Life life) {
-  return static_cast<std::uint32_t>(std::count_if(processes.begin(), processes.end(), [&](const Process& p) { return p.life == life; }));
+  return static_cast<std::uint32_t>(
+      std::count_if(processes.begin(), processes.end(), [&](const Process& p) { return p.life == life; }));
 }
 
 std::string state_of(const Dictionary& dictionary, const std::vector<Process>& processes) {

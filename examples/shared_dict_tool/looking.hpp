@@ -10,6 +10,8 @@
 #include <shared_dict/detail/mechanisms/attachment.hpp>
 #include <shared_dict/stats.hpp>
 
+#include "values.hpp"
+
 namespace tool {
 
 namespace detail = shared_dict::detail;
@@ -22,13 +24,13 @@ struct Process {
   std::uint32_t pid = 0;
   bool counted_here = false;  // its pid is of this program's PID namespace
   Life life = Life::unknown;
-  std::uint32_t views = 0;    // and loans
-  std::string command;        // empty if the system doesn't tell
+  std::uint32_t views = 0;  // and loans
+  std::string command;      // empty if the system doesn't tell
 };
 
 struct HeldLock {
   std::string lock;
-  std::uint32_t pid = 0;   // 0: a process that isn't attached any more
+  std::uint32_t pid = 0;  // 0: a process that isn't attached any more
   Life owner = Life::unknown;
 };
 
@@ -43,8 +45,8 @@ class Dictionary {
   const detail::Identity& identity() const { return segment().identity(); }
   std::filesystem::path directory() const { return place_.directory(); }
   bool persistent() const { return identity().lifetime == 1; }
-  std::string key_type() const { return {identity().key_name, identity().key_name_bytes}; }
-  std::string value_type() const { return {identity().value_name, identity().value_name_bytes}; }
+  std::string key_type() const { return printable({identity().key_name, identity().key_name_bytes}); }
+  std::string value_type() const { return printable({identity().value_name, identity().value_name_bytes}); }
 
   shared_dict::Stats stats() const;
   std::uint64_t insertions() const;   // keys that were added, ever

@@ -56,9 +56,9 @@ struct Command {
   std::size_t least, most;  // arguments
 };
 
-const std::map<std::string, Command> kCommands{{"list", {list, 0, 0}},   {"info", {info, 1, 1}},   {"keys", {keys, 1, 2}},
-                                               {"get", {get, 2, 2}},     {"watch", {watch, 1, 1}}, {"audit", {audit, 1, 1}},
-                                               {"reap", {reap, 1, 1}},   {"remove", {remove, 1, 1}}};
+const std::map<std::string, Command> kCommands{
+    {"list", {list, 0, 0}},   {"info", {info, 1, 1}},   {"keys", {keys, 1, 2}}, {"get", {get, 2, 2}},
+    {"watch", {watch, 1, 1}}, {"audit", {audit, 1, 1}}, {"reap", {reap, 1, 1}}, {"remove", {remove, 1, 1}}};
 
 int run(const Arguments& arguments) {
   if (arguments.help) {
@@ -70,8 +70,8 @@ int run(const Arguments& arguments) {
   if (command == kCommands.end()) throw WrongUse("no command " + arguments.command + "; see shared-dict --help");
   const auto [function, least, most] = command->second;
   if (arguments.rest.size() < least || arguments.rest.size() > most) {
-    throw WrongUse(arguments.command + " takes " + std::to_string(least) + (most == least ? "" : " or " + std::to_string(most)) +
-                   " arguments; see shared-dict --help");
+    throw WrongUse(arguments.command + " takes " + std::to_string(least) +
+                   (most == least ? "" : " or " + std::to_string(most)) + " arguments; see shared-dict --help");
   }
   if (arguments.only_for_watch && arguments.command != "watch") throw WrongUse("--count and --interval are for watch");
   return function(arguments);

@@ -1,5 +1,6 @@
 #include "values.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -17,14 +18,14 @@ using Encoded = std::optional<std::vector<std::byte>>;
 
 namespace {
 
-constexpr std::string_view kDigits = "0123456789abcdef";
+std::string hex_digits(unsigned byte) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  return {kDigits[byte >> 4], kDigits[byte & 15]};
+}
 
 std::string to_hex(Bytes bytes) {
   std::string text = "0x";
-  for (const std::byte byte : bytes) {
-    text += kDigits[std::to_integer<unsigned>(byte) >> 4];
-    text += kDigits[std::to_integer<unsigned>(byte) & 15];
-  }
+  for (const std::byte byte : bytes) text += hex_digits(std::to_integer<unsigned>(byte));
   return text;
 }
 
@@ -73,7 +74,15 @@ bool is_utf8(std::string_view text) {
 
 Shown shown_text(const std::string& text) {
   const Bytes bytes = std::as_bytes(std::span(text));
-  return {printable(text), is_utf8(text) ? json_string(text) : Json::object().text("hex", to_hex(bytes).substr(2)).str()};
+  return {printable(text),
+          is_utf8(text) ? json_string(text) : Json::object().text("hex", to_hex(bytes).substr(2)).str()};
+}
+
+// Of printable text, in a list.
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) (out += c == '"' ? "\\" : "") += c;
+  return out + '"';
 }
 
 template <class T>
@@ -104,7 +113,7 @@ Shown shown(const std::vector<T>& values) {
     Json json = Json::array();
     for (const T& value : values) {
       const Shown one = shown<T>(value);
-      text += (text.empty() ? "" : ", ") + (std::is_same_v<T, std::string> ? '"' + one.text + '"' : one.text);
+      text += (text.empty() ? "" : ", ") + (std::is_same_v<T, std::string> ? quoted(one.text) : one.text);
       json.add(one.json);
     }
     return {"[" + text + "]", json.str()};
@@ -152,8 +161,8 @@ struct KnownTypes {
 
  private:
   KnownTypes() {
-    add_with_vectors<bool, char, std::int8_t, std::int16_t, std::int32_t, std::int64_t, std::uint8_t, std::uint16_t, std::uint32_t,
-                     std::uint64_t, float, double, std::string>();
+    add_with_vectors<bool, char, std::int8_t, std::int16_t, std::int32_t, std::int64_t, std::uint8_t, std::uint16_t,
+                     std::uint32_t, std::uint64_t, float, double, std::string>();
     add_value<long double>();
     add_value<std::vector<long double>>();
   }
@@ -170,7 +179,9 @@ struct KnownTypes {
   }
   template <class V>
   void add_value() {
-    values[shared_dict::codec<V>::type_name()].show_ = [](Bytes bytes) { return shown(shared_dict::detail::decode_value<V>(bytes, "")); };
+    values[shared_dict::codec<V>::type_name()].show_ = [](Bytes bytes) {
+      return shown(shared_dict::detail::decode_value<V>(bytes, ""));
+    };
   }
 };
 
@@ -178,9 +189,12 @@ namespace {
 
 // An enum is stored as its underlying type, an array of plain elements as a vector of them.
 std::string plain_name(const std::string& name) {
-  const auto inside = [&](std::string_view front, std::size_t end) { return name.substr(front.size(), end - front.size()); };
+  const auto inside = [&](std::string_view front, std::size_t end) {
+    return name.substr(front.size(), end - front.size());
+  };
   if (name.starts_with("enum ")) return name.substr(name.rfind(':') + 1);
-  if (name.starts_with("vector<enum ") && name.ends_with('>')) return "vector<" + plain_name(inside("vector<", name.size() - 1)) + ">";
+  if (name.starts_with("vector<enum ") && name.ends_with('>'))
+    return "vector<" + plain_name(inside("vector<", name.size() - 1)) + ">";
   const std::size_t comma = name.rfind(',');
   if (name.starts_with("array<") && comma != std::string::npos && name.find(">(size ", comma) != std::string::npos) {
     const std::string element = plain_name(inside("array<", comma));
@@ -229,7 +243,8 @@ std::string printable(std::string_view text) {
     const auto c = static_cast<unsigned char>(text.front());
     std::size_t length = utf8_length(text);
     // Of UTF-8's two bytes, those from c2 80 to c2 9f are control characters as well.
-    const bool control = c < 0x20 || c == 0x7f || (c == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    const bool control =
+        c < 0x20 || c == 0x7f || (c == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0);
     if (c == '\\') {
       out += "\\\\";
     } else if (c == '\n') {
@@ -238,9 +253,7 @@ std::string printable(std::string_view text) {
       out += "\\t";
     } else if (length == 0 || control) {
       length = 1;
-      out += "\\x";
-      out += kDigits[c >> 4];
-      out += kDigits[c & 15];
+      (out += "\\x") += hex_digits(c);
     } else {
       out += text.substr(0, length);
     }
@@ -273,17 +286,20 @@ std::optional<std::string> from_printable(std::string_view text) {
 
 std::string json_string(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text.front());
+    const std::size_t length = utf8_length(text);
+    if (length == 0) {
+      out += "\\ufffd";
+    } else if (c == '"' || c == '\\') {
       out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += "\\u00";
-      out += kDigits[static_cast<unsigned char>(c) >> 4];
-      out += kDigits[static_cast<unsigned char>(c) & 15];
+      out += text.front();
+    } else if (c < 0x20) {
+      (out += "\\u00") += hex_digits(c);
     } else {
-      out += c;
+      out += text.substr(0, length);
     }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return out + '"';
 }

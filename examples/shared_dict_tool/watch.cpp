@@ -33,7 +33,9 @@ struct Rates {
 
   Rates(const Sample& before, const Sample& now) {
     const double seconds = std::max(std::chrono::duration<double>(now.at - before.at).count(), 1e-9);
-    const auto difference = [](std::uint64_t from, std::uint64_t to) { return static_cast<double>(static_cast<std::int64_t>(to - from)); };
+    const auto difference = [](std::uint64_t from, std::uint64_t to) {
+      return static_cast<double>(static_cast<std::int64_t>(to - from));
+    };
     const double added = difference(before.insertions, now.insertions);
     inserted = added / seconds;
     erased = std::max(0.0, added - difference(before.stats.items, now.stats.items)) / seconds;
@@ -45,8 +47,8 @@ struct Line {
   std::string items, inserted, erased, stored, memory, alive, dead, waits, recoveries;
 
   void print() const {
-    std::cout << right(items, 14) << right(inserted, 12) << right(erased, 12) << right(stored, 12) << right(memory, 12) << right(alive, 7)
-              << right(dead, 6) << right(waits, 10) << right(recoveries, 11) << '\n';
+    std::cout << right(items, 14) << right(inserted, 12) << right(erased, 12) << right(stored, 12) << right(memory, 12)
+              << right(alive, 7) << right(dead, 6) << right(waits, 10) << right(recoveries, 11) << '\n';
   }
 };
 
@@ -57,12 +59,20 @@ void print(const Dictionary& dictionary, const Sample& now, const Rates& rates, 
     Json line = Json::object().text("name", dictionary.name()).number("items", now.stats.items);
     line.add("inserted_per_second", decimals(rates.inserted, 1)).add("erased_per_second", decimals(rates.erased, 1));
     line.number("heap_used", now.stats.heap_used).number("heap_committed", now.stats.heap_committed);
-    line.add("load_factor", decimals(now.stats.load_factor, 6)).number("processes_alive", alive).number("processes_dead", dead);
+    line.add("load_factor", decimals(now.stats.load_factor, 6))
+        .number("processes_alive", alive)
+        .number("processes_dead", dead);
     line.add("lock_waits_per_second", decimals(rates.waits, 1)).number("recoveries", now.stats.recoveries);
     std::cout << line.str() << '\n';
   } else {
-    Line{grouped(now.stats.items), decimals(rates.inserted, 0), decimals(rates.erased, 0), bytes_text(now.stats.heap_used),
-         bytes_text(now.stats.heap_committed), std::to_string(alive), std::to_string(dead), decimals(rates.waits, 0),
+    Line{grouped(now.stats.items),
+         decimals(rates.inserted, 0),
+         decimals(rates.erased, 0),
+         bytes_text(now.stats.heap_used),
+         bytes_text(now.stats.heap_committed),
+         std::to_string(alive),
+         std::to_string(dead),
+         decimals(rates.waits, 0),
          grouped(now.stats.recoveries)}
         .print();
   }
@@ -77,19 +87,26 @@ void wait_until(Clock::time_point deadline) {
   }
 }
 
+// Processes may come and go while the records are read, so that nobody is left is looked at twice.
+bool has_gone(const Dictionary& dictionary, const Sample& now) {
+  if (!dictionary.there()) return true;
+  return state_of(dictionary, now.processes) == "abandoned" &&
+         state_of(dictionary, dictionary.processes()) == "abandoned";
+}
+
 }  // namespace
 
 int watch(const Arguments& arguments) {
   const Dictionary dictionary(arguments.name(), arguments.directory);
   example::handle_interrupts([](int signal) { example::interrupted = signal; });
-  // On a terminal the last lines stay in view under the headline; elsewhere each refresh is one more line.
+  // On a terminal the headline is to stay in view; programs read it once.
   constexpr int kHeadlineEvery = 20;
   Sample before(dictionary);
   for (std::uint64_t shown = 0; arguments.refreshes == 0 || shown < arguments.refreshes; ++shown) {
     wait_until(before.at + arguments.interval);
     if (example::interrupted != 0 || !std::cout) return kFine;
     Sample now(dictionary);
-    if (!dictionary.there() || state_of(dictionary, now.processes) == "abandoned") {
+    if (has_gone(dictionary, now)) {
       std::cerr << "shared-dict: dictionary '" << dictionary.name() << "' has gone\n";
       return kFine;
     }

@@ -41,11 +41,15 @@ void make(const std::string& name, const std::map<K, V>& items) {
 }
 
 void make_all() {
-  make<std::string, std::uint64_t>("numbers", {{"one", 1}, {"many", std::numeric_limits<std::uint64_t>::max()}, {"-x", 7}});
-  make<std::int32_t, std::string>("texts", {{-5, "minus\tfive"}, {7, "gr\xc3\xbc\xc3\x9f\"e\""}, {8, "\x1b[31m\xff"}, {9, ""}});
-  make<std::string, double>("ratios", {{"half", 0.5}, {"tiny", 1e-300}, {"none", std::numeric_limits<double>::quiet_NaN()}});
+  make<std::string, std::uint64_t>("numbers",
+                                   {{"one", 1}, {"many", std::numeric_limits<std::uint64_t>::max()}, {"-x", 7}});
+  make<std::int32_t, std::string>("texts",
+                                  {{-5, "minus\tfive"}, {7, "gr\xc3\xbc\xc3\x9f\"e\""}, {8, "\x1b[31m\xff"}, {9, ""}});
+  make<std::string, double>("ratios",
+                            {{"half", 0.5}, {"tiny", 1e-300}, {"none", std::numeric_limits<double>::quiet_NaN()}});
   make<double, bool>("flags", {{0.25, true}, {-1.5, false}});
-  make<std::string, std::vector<std::int16_t>>("lists", {{"three", {1, -2, 3}}, {"empty", {}}, {"line\nbreak\xfe", {4}}});
+  make<std::string, std::vector<std::int16_t>>("lists",
+                                               {{"three", {1, -2, 3}}, {"empty", {}}, {"line\nbreak\xfe", {4}}});
   make<std::uint8_t, std::vector<std::string>>("words", {{1, {"a", "b c", "d\"e"}}});
   make<std::string, std::vector<bool>>("bits", {{"k", {true, false}}});
   make<Colour, std::array<float, 2>>("colours", {{Colour::blue, {0.5F, -4.0F}}});

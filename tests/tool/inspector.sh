@@ -87,7 +87,7 @@ expect 0 true get flags 0.25
 expect 0 '\[1, -2, 3\]' get lists three
 expect 0 '\[\]' get lists empty
 expect 0 '\[4\]' get lists 'line\nbreak\xfe'
-expect 0 '\["a", "b c", "d"e"\]' get words 1
+expect 0 '\["a", "b c", "d\\"e"\]' get words 1
 expect 0 '\[true, false\]' get bits k
 expect 0 '\[0.5, -4\]' get colours -2
 expect 0 0x01000000ffffffff get points p

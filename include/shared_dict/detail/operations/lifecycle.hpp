@@ -104,10 +104,7 @@ class Lifecycle {
     Found found = inspect();
     if (found.state == State::none || found.state == State::unfinished) not_found();
     if (found.state != State::complete) refuse(found, OpenMode::attach);
-    std::error_code error;
-    const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
-    refuse_other_copy(error);
-    if (error) cant("can't open " + place_.guard().string(), error);
+    const auto guard = guard_to_look();
     if (!guard) not_found();
     return find_or_map(found, guard);
   }
@@ -117,10 +114,7 @@ class Lifecycle {
     Found found = inspect();
     if (found.state != State::complete) return false;
     if (found.identity.lifetime == 1) return true;
-    std::error_code error;
-    const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
-    refuse_other_copy(error);
-    if (error) cant("can't open " + place_.guard().string(), error);
+    const auto guard = guard_to_look();
     if (!guard) return false;
     const auto attachment = find_or_map(found, guard);
     const std::scoped_lock probing(guard->process_mutex());
@@ -266,6 +260,15 @@ class Lifecycle {
     if (refused != std::errc::device_or_resource_busy) return;
     fail(refused, name_, place_.guard().string() + " is open in this process already, by another copy of this library (two plugins?), and the two "
          "would drop each other's locks: let one of them open it, or load them with RTLD_GLOBAL");
+  }
+
+  // The guard of what is there, which isn't waited for; empty if it has gone.
+  std::shared_ptr<Guard> guard_to_look() const {
+    std::error_code error;
+    auto guard = LocalRegistry::instance().guard(place_.guard(), error);
+    refuse_other_copy(error);
+    if (error) cant("can't open " + place_.guard().string(), error);
+    return guard;
   }
 
   // Why LocalRegistry had no guard: throws, unless trying again may help.
