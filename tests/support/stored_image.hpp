@@ -112,7 +112,7 @@ class StoredImage {
     std::uint64_t end = 0;
     for (const Extent& extent : extents_) {
       empty(end, extent.begin);
-      std::memcpy(bytes_ + extent.begin, extent.bytes.data(), extent.bytes.size());
+      std::copy(extent.bytes.begin(), extent.bytes.end(), bytes_ + extent.begin);
       end = extent.begin + extent.bytes.size();
     }
     empty(end, size_);
