@@ -15,6 +15,7 @@
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/forked.hpp"
+#include "support/place.hpp"
 #include "support/shared_area.hpp"
 
 using namespace shared_dict::test;
@@ -34,6 +35,9 @@ void replay(const char* target, void (*body)(FuzzInput)) {
   std::sort(files.begin(), files.end());
   REQUIRE_FALSE(files.empty());
   const SharedArea<At> at;
+  // The bodies keep dictionaries until their process ends, and a forked child ends without destructors.
+  const Place place(shared_dict::detail::default_place());
+  const Environment here("SHARED_DICT_DIR", place.path().string());
   while (at->next < files.size()) {
     const Ending ending = run_forked(
         [&](auto say) {
