@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Breaks one step of the protocols at a time and shows which test finds out.
 
-  tests/mutants.py [--list] [--jobs N] [NAME...]
+  tests/mutants.py [--list] [--jobs N] [--critical] [NAME...]
 
 Each mutant is a change of one place in the headers. A copy of them gets it, the tests that are named beside it are compiled against the
 copy, and at least one of them must fail, crash, or not come to an end. The same tests pass against the headers as they are: that is
-tried as well. Ends with 1 if a mutant survives.
+tried as well, except with --critical, which takes twenty that are found out quickly and leaves that to the tests themselves. Ends with 1
+if a mutant survives. A test that ptrace isn't permitted for judges nothing, and says so.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DETAIL = "shared_dict/detail/"
 FLAGS = ["-std=c++20", "-O1", "-D_GLIBCXX_ASSERTIONS", "-w"]
+UNJUDGED = "not judged: ptrace isn't permitted"
 SECONDS = 300  # for one test program: far more than it takes when nothing is broken
 # What a test program consists of beside the file of the test and the main program.
 PARTS = {
@@ -30,10 +32,11 @@ PARTS = {
 
 
 class Mutant:
-    """`also`: another place of the same file, for a step that something else would make up for."""
+    """`also`: another place of the same file, for a step that something else would make up for. `critical`: one of the twenty that are tried
+    on every change."""
 
-    def __init__(self, name, file, old, new, *tests, also=None):
-        self.name, self.file, self.tests = name, DETAIL + file, tests
+    def __init__(self, name, file, old, new, *tests, also=None, critical=False):
+        self.name, self.file, self.tests, self.critical = name, DETAIL + file, tests, critical
         self.places = [(old, new)] + ([also] if also else [])
 
 
@@ -43,7 +46,8 @@ MUTANTS = [
     Mutant("a value is believed without validation", "operations/lookup.hpp",
            "      if (still_valid(approach.view, *approach.bucket, approach.version)) [[likely]] return true;",
            "      return true;",
-           "processes/torn_read_test.cpp"),
+           "processes/torn_read_test.cpp",
+           critical=True),
     Mutant("a key that compares unequal is believed without validation", "operations/lookup.hpp",
            "          if (still_valid(view, bucket, version)) continue;\n          again = true;\n          break;",
            "          continue;",
@@ -60,7 +64,8 @@ MUTANTS = [
     Mutant("the version doesn't step", "mechanisms/slot_table.hpp",
            "    version.exchange(next_version, std::memory_order_seq_cst);",
            "    static_cast<void>(next_version);",
-           "processes/torn_read_test.cpp"),
+           "processes/torn_read_test.cpp",
+           critical=True),
     Mutant("the version's step is a plain store", "mechanisms/slot_table.hpp",
            "    version.exchange(next_version, std::memory_order_seq_cst);",
            "    version.store(next_version, std::memory_order_release);",
@@ -72,14 +77,16 @@ MUTANTS = [
     Mutant("a block is freed before the slot leads elsewhere", "operations/locked_shard.hpp",
            "    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));\n    finish_replacement(slots, found, value_bytes);",
            "    finish_replacement(slots, found, value_bytes);\n    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     Mutant("a slot leads to an entry that isn't complete", "operations/locked_shard.hpp",
            "    const bool reused = slots.word(place.at).is_erased();\n    count_insertions(1);\n"
            "    slots.publish(place.at, SlotWord(offset, hash_tag(key.hash)));",
            "    const bool reused = slots.word(place.at).is_erased();\n    count_insertions(1);\n"
            "    const std::uint64_t sizes = load_word(segment_.at(offset));\n    store_word(segment_.at(offset), 0);\n"
            "    slots.publish(place.at, SlotWord(offset, hash_tag(key.hash)));\n    store_word(segment_.at(offset), sizes);",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     Mutant("an erased slot always becomes empty", "operations/locked_shard.hpp",
            "    const bool chain_ends = slots.word(slots.next(found.at)).is_empty();",
            "    const bool chain_ends = true;",
@@ -88,11 +95,13 @@ MUTANTS = [
            "    word_at(segment_, entry.value_at).exchange(word, std::memory_order_seq_cst);",
            "    auto& stored = word_at(segment_, entry.value_at);\n"
            "    stored.exchange((stored.load() & 0xffffffff00000000) | (word & 0xffffffff));\n    stored.exchange(word);",
-           "crash/every_step_test.cpp|*of numbers*"),
+           "crash/every_step_test.cpp|*of numbers*",
+           critical=True),
     Mutant("a grown table is published before it is complete", "operations/repair.hpp",
            "  SlotTable next(segment.buckets(made), buckets);\n  next.clear();",
            "  SlotTable next(segment.buckets(made), buckets);\n  next.clear();\n  if (!old.none()) store_table(shard, made);",
-           "crash/every_step_test.cpp|*of numbers*"),
+           "crash/every_step_test.cpp|*of numbers*",
+           critical=True),
     Mutant("the epoch doesn't step when a table grows", "operations/repair.hpp",
            "  store_table(shard, made);\n  step_epoch(shard);",
            "  store_table(shard, made);",
@@ -103,25 +112,30 @@ MUTANTS = [
            "      wait(writer, waits);  // relaxed on failure: nothing is read on the strength of it\n    }",
            "    if (!word.compare_exchange_strong(expected, 0xffffffff, std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {\n"
            "      wait(writer, waits);\n    }\n    word.store(self_.bits(), std::memory_order_release);",
-           "crash/every_step_test.cpp|*of numbers*"),
+           "crash/every_step_test.cpp|*of numbers*",
+           critical=True),
     Mutant("who waits long enough robs the owner", "mechanisms/attachment.hpp",
            "    // Shared, so that two who probe don't take each other for the owner.\n    return lock->try_lock_shared(error);",
            "    return true;",
-           "processes/stopped_writer_test.cpp"),
+           "processes/stopped_writer_test.cpp",
+           critical=True),
     Mutant("a dead process's record is freed before its locks", "mechanisms/attachment.hpp",
            "    clear_area(segment_, index);\n    release_all(LockWord(index, state_of(index).generation()));\n    free_record(index);",
            "    const LockWord dead(index, state_of(index).generation());\n    free_record(index);\n    clear_area(segment_, index);\n"
            "    release_all(dead);",
            "crash/second_death_test.cpp",
-           also=("      return release_all(owner);", "      return false;")),
+           also=("      return release_all(owner);", "      return false;"),
+           critical=True),
     Mutant("a dead owner's shard isn't marked", "mechanisms/attachment.hpp",
            "    dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it",
            "    static_cast<void>(dirty);",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     Mutant("a dead owner's lock is released before the shard is marked", "mechanisms/attachment.hpp",
            "    dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it\n",
            "    lock.store(0, std::memory_order_release);\n    dirty.store(1, std::memory_order_relaxed);\n",
-           "crash/second_death_test.cpp"),
+           "crash/second_death_test.cpp",
+           critical=True),
     Mutant("a freed record keeps its generation", "bytes/words.hpp",
            "  constexpr RecordState freed() const noexcept { return {generation() + 1, false}; }",
            "  constexpr RecordState freed() const noexcept { return {generation(), false}; }",
@@ -129,15 +143,18 @@ MUTANTS = [
     Mutant("the repair doesn't step the epoch", "operations/repair.hpp",
            "  step_epoch(shard);\n  // [E2]",
            "  // [E2]",
-           "unit/repair_test.cpp"),
+           "unit/repair_test.cpp",
+           critical=True),
     Mutant("the repair leaves the counts as they are", "operations/repair.hpp",
            "  shard.items.store(blocks.size(), std::memory_order_relaxed);\n",
            "",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     Mutant("the repair gives no orphaned run back", "operations/repair.hpp",
            "  for (const std::uint32_t page : orphans) pool.give(page);\n",
            "",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     Mutant("the repair doesn't tell who waits", "operations/repair.hpp",
            "    if (now != before) tell(waiter, waited);",
            "    static_cast<void>(now != before);",
@@ -146,24 +163,29 @@ MUTANTS = [
     Mutant("a dead process's batch isn't carried out", "mechanisms/attachment.hpp",
            " == dead) carry_out(segment_, shard, name_);",
            " == dead) static_cast<void>(carry_out);",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     Mutant("a batch stores before its intent is published", "operations/batch.hpp",
            "    publish_intent(first, intent);\n    carry_out_stores(segment_, stores.data(), stores.size());",
            "    carry_out_stores(segment_, stores.data(), stores.size());\n    publish_intent(first, intent);",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     Mutant("a batch's intent ends before its stores", "operations/batch.hpp",
            "    carry_out_stores(segment_, stores.data(), stores.size());\n    end_intent(first);",
            "    end_intent(first);\n    carry_out_stores(segment_, stores.data(), stores.size());",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     # ---- views and loans
     Mutant("pins are overlooked by writers", "mechanisms/heap.hpp",
            "  bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset); }",
            "  bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset) && offset == 1; }",
-           "unit/view_test.cpp"),
+           "unit/view_test.cpp",
+           critical=True),
     Mutant("pins are overlooked by the repair", "operations/repair.hpp",
            "  const std::vector<std::uint64_t> pinned = pinned_blocks(segment);",
            "  const std::vector<std::uint64_t> pinned;",
-           "crash/every_step_test.cpp|*of words*"),
+           "crash/every_step_test.cpp|*of words*",
+           critical=True),
     Mutant("a dead process's pins stay", "mechanisms/process_area.hpp",
            "  // The counts after what they count: a death in between leaves nothing behind them.\n  forget_area(segment, index);",
            "",
@@ -171,7 +193,8 @@ MUTANTS = [
     Mutant("a view isn't validated behind its pin", "mechanisms/pin.hpp",
            "        if (pins[at].compare_exchange_strong(expected, offset, std::memory_order_seq_cst)) {",
            "        if (pins[at].compare_exchange_strong(expected, kNoBlock, std::memory_order_seq_cst)) {",
-           "unit/view_test.cpp"),
+           "unit/view_test.cpp",
+           critical=True),
     # ---- life cycle
     Mutant("a process is known by its pid alone", "platform/process.hpp",
            "  friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;",
@@ -217,7 +240,7 @@ class Workshop:
         return [self.program(test.partition("|")[0], include) for test in mutant.tests]
 
     def run(self, program, test):
-        """How it ended: None if all passed."""
+        """How it ended: None if all passed, UNJUDGED if it could try nothing."""
         case = test.partition("|")[2]
         place = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None, prefix="mutants_of_shared_dict.")
         environment = dict(os.environ, SHARED_DICT_DIR=place, SHARED_DICT_TEST_RUN=f"mutant-{os.path.basename(place)}")
@@ -225,8 +248,10 @@ class Workshop:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                               start_new_session=True) as process:
             try:
-                process.communicate(timeout=SECONDS)
+                output, _ = process.communicate(timeout=SECONDS)
                 ending = None if process.returncode == 0 else f"signal {-process.returncode}" if process.returncode < 0 else "failed"
+                if ending is None and "ptrace isn't permitted" in output:
+                    ending = UNJUDGED
             except subprocess.TimeoutExpired:
                 ending = "didn't end"
             try:  # children that outlived it are its session's
@@ -258,17 +283,19 @@ def break_headers(mutant, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="only tell what there is")
+    parser.add_argument("--critical", action="store_true", help="the twenty that are tried on every change, and nothing unbroken")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("names", nargs="*", help="parts of the names of those that are wanted")
     arguments = parser.parse_args()
-    mutants = [m for m in MUTANTS if not arguments.names or any(name in m.name for name in arguments.names)]
+    mutants = [m for m in MUTANTS
+               if (m.critical or not arguments.critical) and (not arguments.names or any(name in m.name for name in arguments.names))]
     if arguments.list:
         for mutant in mutants:
             print(f"{mutant.name}: {', '.join(mutant.tests)}")
         return 0
     require_places(mutants)
-    tests = sorted({test for mutant in mutants for test in mutant.tests})
-    passing, killed = 0, 0
+    tests = [] if arguments.critical else sorted({test for mutant in mutants for test in mutant.tests})
+    failing, killed, unjudged = 0, 0, 0
     with tempfile.TemporaryDirectory(prefix="mutants.") as name, concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         workshop = Workshop(pathlib.Path(name))
         workshop.prepare()
@@ -277,16 +304,26 @@ def main():
         programs = list(pool.map(workshop.broken, mutants))  # all, before the first one runs
         for test in tests:
             ending = workshop.run(unbroken[test.partition("|")[0]], test)
-            passing += ending is None
-            if ending is not None:
+            if ending not in (None, UNJUDGED):
+                failing += 1
                 print(f"{test}: {ending}, with nothing broken", flush=True)
         for mutant, of_mutant in zip(mutants, programs):
-            endings = ((test, workshop.run(program, test)) for test, program in zip(mutant.tests, of_mutant))
-            killer = next(((test, ending) for test, ending in endings if ending is not None), None)
-            killed += killer is not None
-            print(f"killed    {mutant.name}: {killer[0]} ({killer[1]})" if killer else f"SURVIVED  {mutant.name}", flush=True)
-    print(f"proof: mutants | broken {len(mutants)} | killed {killed}")
-    return 0 if killed == len(mutants) and passing == len(tests) else 1
+            endings = []
+            for test, program in zip(mutant.tests, of_mutant):
+                endings.append((test, workshop.run(program, test)))
+                if endings[-1][1] not in (None, UNJUDGED):
+                    break
+            test, ending = endings[-1]
+            if ending not in (None, UNJUDGED):
+                killed += 1
+                print(f"killed    {mutant.name}: {test} ({ending})", flush=True)
+            elif any(other == UNJUDGED for _, other in endings):
+                unjudged += 1
+                print(f"unjudged  {mutant.name} ({UNJUDGED})", flush=True)
+            else:
+                print(f"SURVIVED  {mutant.name}", flush=True)
+    print(f"proof: mutants | broken {len(mutants)} | killed {killed} | not judged {unjudged}")
+    return 0 if killed + unjudged == len(mutants) and failing == 0 else 1
 
 
 if __name__ == "__main__":

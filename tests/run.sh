@@ -1,28 +1,27 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh                          what runs on every change
-#   tests/run.sh PART...                  instructions | clang | asan | tsan | fuzz | mutants | consumer | default | asan_model
+#   tests/run.sh PART...                  instructions | clang | asan | tsan | fuzz | critical | consumer | default | mutants
 #   tests/run.sh long SECONDS [PATTERN]   the test cases tagged [long], or those of them whose names contain PATTERN, one after the
 #                                         other for as long as SECONDS altogether; each prints what it did
 #
-# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `asan_model`, `fuzz` and `mutants`
-# run only when they are asked for.
+# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `mutants` runs only when it is
+# asked for.
 declare -A programs=(
   [instructions]=""                     # what the main operations cost in instructions, under callgrind
   [clang]="processes crash kill_points" # clang, optimised
   [asan]="unit processes"               # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
   [tsan]="unit"                         # ThreadSanitizer                                 } which compiles fastest
-  [asan_model]="model"                  # as asan
   [fuzz]="operations segment values"    # fuzzers, with clang's libFuzzer and the sanitizers of asan
-  [mutants]=""                          # each breaks one step of the protocols: tests/mutants.py
+  [critical]=""                         # the protocols broken in twenty places, one at a time: tests/mutants.py
+  [mutants]=""                          # in all places, and the same tests with nothing broken
   [consumer]="processes"                # install, use the package, and test what was installed
   [default]=""                          # g++, optimised, assertions on; all programs, the sources, the examples
 )
-fuzz_seconds=60  # for each fuzzer
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
-# closes one at that moment, and a thread of the parent for a leak of the forked child.
+# closes one at that moment, and a thread of the parent for a leak of the forked child. Where bits are flipped there is one thread.
 declare -A not_judged=(
-  [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent'
+  [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent|flipped bit'
 )
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -58,12 +57,12 @@ run_programs() {
   return $status
 }
 
-# fuzz NAME: for a minute, from what is in the repository on. What makes it fail is kept, and its path is told.
+# fuzz NAME SECONDS: from what is in the repository on. What makes it fail is kept, and its path is told.
 fuzz() {
   local found=build/fuzz/found/$1 log status=0
   mkdir -p "$found/corpus"
   log=$(mktemp)
-  build/fuzz/tests/shared_dict_"$1"_fuzz -max_total_time=$fuzz_seconds -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 \
+  build/fuzz/tests/shared_dict_"$1"_fuzz -max_total_time=$2 -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 \
     -artifact_prefix="$found/" "$found/corpus" tests/fuzz/corpus/"$1" < /dev/null > "$log" 2>&1 || status=$?
   if [ $status -eq 0 ]; then
     echo "$1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, none failed"
@@ -72,6 +71,18 @@ fuzz() {
     ls "$PWD/$found"/{crash,timeout,oom,leak}-* >&2 2> /dev/null || true
   fi
   rm -f "$log"
+  return $status
+}
+
+# fuzz_all NAME...: all at the same time, for as long as gives each of them a minute of a processor.
+fuzz_all() {
+  local status=0 name pid pids=() seconds=$((60 * $# / jobs))
+  [ $seconds -ge 60 ] || seconds=60
+  for name in "$@"; do
+    fuzz "$name" $seconds &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || status=1; done
   return $status
 }
 
@@ -117,7 +128,7 @@ if [ "${1:-}" = long ]; then
 fi
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(instructions clang asan tsan consumer default)
+[ $# -gt 0 ] || parts=(instructions clang asan tsan fuzz critical consumer default)
 for part in "${parts[@]}"; do
   [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
 done
@@ -125,7 +136,7 @@ cmake/setup.sh
 for part in "${parts[@]}"; do
   case $part in
     clang | asan* | tsan | fuzz) cmake/setup.sh clang ;;&
-    mutants) cmake/setup.sh python3 ;;
+    critical | mutants) cmake/setup.sh python3 ;;
     asan* | tsan | fuzz) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
   esac
 done
@@ -143,17 +154,15 @@ for part in "${parts[@]}"; do
       ;;
     fuzz)
       configure_and_build fuzz "${selected[@]/%/_fuzz}"
-      for fuzzer in "${selected[@]}"; do
-        fuzz "$fuzzer"
-      done
+      fuzz_all "${selected[@]}"
       ;;
     instructions)
       echo "instructions of the main operations, and the difference to benchmarks/instructions.txt"
       benchmarks/instructions.sh
       ;;
-    mutants)
-      echo "mutants: each breaks one step of the protocols"
-      python3 tests/mutants.py
+    critical | mutants)
+      echo "$part: each breaks one step of the protocols"
+      if [ "$part" = critical ]; then python3 tests/mutants.py --critical; else python3 tests/mutants.py; fi
       ;;
     consumer)
       echo "consumer: installing, and using the package in each way"
