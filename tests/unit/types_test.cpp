@@ -186,6 +186,45 @@ TEST_CASE("a value of five megabytes is stored, replaced, and given back") {
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
+namespace {
+
+/// Sizes around what a long value is read in at a time, into what is empty, shorter with and without room, and longer.
+template <std::size_t kBytes>
+void long_vectors_survive() {
+  using Element = std::array<std::uint8_t, kBytes>;
+  using Elements = std::vector<Element>;
+  const UniqueName name;
+  auto d = SharedDict<int, Elements>::create(name.str(), {.heap_size = 8 * kMiB});
+  for (const std::size_t bytes : {4095, 4096, 4097, 8192, 12'288, 12'289, 100'000}) {
+    for (std::size_t count = bytes / kBytes; count <= bytes / kBytes + 1; ++count) {
+      Elements value(count);
+      std::size_t at = 0;
+      for (Element& element : value) {
+        for (std::uint8_t& byte : element) byte = static_cast<std::uint8_t>(at++ % 251);
+      }
+      d.insert_or_assign(1, value);
+      for (const std::size_t before : {std::size_t{0}, count / 2, count + 7}) {
+        for (const bool room : {false, true}) {
+          Elements out(before);
+          if (room) out.reserve(2 * count);
+          REQUIRE(d.try_get(1, out));
+          REQUIRE(out == value);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("long vectors come back whatever their elements' size and whatever they are read into") {
+  long_vectors_survive<1>();
+  long_vectors_survive<3>();
+  long_vectors_survive<12>();
+  long_vectors_survive<1000>();
+  long_vectors_survive<5000>();
+}
+
 TEST_CASE("vectors come back, empty ones and those of bool included") {
   values_survive<std::vector<double>>({{}, {1.0}, {1.0, -2.5, 3e100}, std::vector<double>(1000, 0.1)});
   values_survive<std::vector<std::uint8_t>>({{}, {1}, {1, 2, 3}});

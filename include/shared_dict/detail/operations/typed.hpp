@@ -1,6 +1,7 @@
 // Between types and stored bytes: what the dictionary's member functions share.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -120,6 +121,52 @@ V decode_value(Bytes bytes, const std::string& name) {
   return decode<V, codec_traits<V>>(bytes, name);
 }
 
+// Makes room for stored bytes in `out`, and notes whether it was asked to and whether they fit. A string or vector sets new elements to
+// zero: so that a long one goes through the memory only once, it is made and filled in pieces that stay in the nearest cache.
+template <class V>
+class Room {
+  using Traits = codec_traits<V>;
+  static constexpr bool kGrows = std::is_base_of_v<SequenceCodec<V>, codec<V>>;  // a codec of its user's makes all room at once
+  static constexpr std::size_t kElement = [] {
+    if constexpr (kGrows) return sizeof(typename V::value_type);
+    return std::size_t{1};
+  }();
+
+ public:
+  static constexpr std::size_t kPiece = kWord * kElement * std::max<std::size_t>(1, 512 / kElement);  // whole words, whole elements
+
+  Room(V& out, bool& touched, bool& fits) noexcept : out_(out), touched_(touched), fits_(fits) {}
+
+  std::byte* operator()(std::size_t size) const {
+    touched_ = true;
+    fits_ = size % Traits::alignment == 0;  // an element is no shorter than its alignment: most garbage ends here
+    try {
+      return fits_ ? Traits::prepare(out_, size) : nullptr;
+    } catch (const DecodeError&) {
+      fits_ = false;
+      return nullptr;
+    }
+  }
+
+  bool takes_pieces(std::size_t size) const {
+    if constexpr (kGrows) {
+      if (size % kElement != 0 || out_.size() >= size / kElement) return false;
+      if (out_.capacity() < size / kElement) {
+        out_.clear();  // nothing to move
+        out_.reserve(size / kElement);
+      }
+      return true;
+    } else {
+      return false;
+    }
+  }
+
+ private:
+  V& out_;
+  bool& touched_;
+  bool& fits_;
+};
+
 // Reads the value of a key into `out`, which then keeps its memory. If the key is missing `out` stays as it was, except that a
 // string or vector may be left empty if the key was erased while it was copied.
 // `look_up` is the look-up of the key, called with `prepare` (lookup.hpp).
@@ -129,16 +176,7 @@ bool read_value_by(const std::string& name, V& out, LookUp look_up) {
   if constexpr (Traits::plain && Traits::fixed_size == 0) {
     bool touched = false;
     bool fits = true;
-    const bool found = look_up([&](std::size_t size) -> std::byte* {
-      touched = true;
-      fits = size % Traits::alignment == 0;  // an element is no shorter than its alignment: most garbage ends here
-      try {
-        return fits ? Traits::prepare(out, size) : nullptr;
-      } catch (const DecodeError&) {
-        fits = false;
-        return nullptr;
-      }
-    });
+    const bool found = look_up(Room<V>(out, touched, fits));
     if (found && !fits) fail_corrupted(name, "a value has the wrong size");
     if (!found && touched) Traits::prepare(out, 0);
     return found;
