@@ -270,7 +270,8 @@ class SharedDict {
     return item;
   }
 
-  /// Takes everything away, in one step for everybody. Locks all shards; linear in the memory in use.
+  /// Takes everything away, in one step for everybody. Locks all shards; linear in the memory in use. The tables keep their size, as a
+  /// std::unordered_map its buckets; the memory of keys and values is free for others.
   void clear() { detail::clear(writing()); }
 
   /// Stores all items, pairs of key and value, in one step: other writers see none of them or all, and so does everybody after a crash at

@@ -81,13 +81,6 @@ class LockWords {
   detail::Segment& segment() const noexcept { return attachment_->segment(); }
   detail::Attachment& attachment() const noexcept { return *attachment_; }
 
-  /// Pages that aren't free: of tables, of spans, of large blocks.
-  std::uint64_t pages_in_use() const {
-    const detail::Writer writer(*attachment_, kHangDeadline);
-    const detail::PagePool pool(writer);
-    return pool.frontier() - pool.fields().free_pages;
-  }
-
  private:
   static bool names(const detail::Word32& lock, detail::LockWord owner) noexcept {
     return detail::LockWord(lock.load()) == owner;

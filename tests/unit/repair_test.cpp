@@ -56,6 +56,16 @@ void require_same(const Dictionary& dictionary, const Contents& contents) {
   }
 }
 
+std::uint64_t pages_of_tables(const Dictionary& dictionary) {
+  const Segment& segment = dictionary.segment();
+  std::uint64_t pages = 0;
+  for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
+    const TableWord table(segment.shard(i).table.load());
+    if (!table.none()) pages += table.buckets() * sizeof(Bucket) / segment.identity().page_bytes;
+  }
+  return pages;
+}
+
 void mark_all(const Dictionary& dictionary) {
   for (std::uint32_t i = 0; i < dictionary.segment().identity().shard_count; ++i)
     dictionary.segment().shard(i).dirty.store(1);
@@ -193,7 +203,26 @@ TEST_CASE("a clear that was interrupted right after its moment empties every sha
   store_table(shard, TableWord());
   shard.generation.store(dictionary.segment().header().clear_generation.load());
   require_same(dictionary, {});
-  REQUIRE(dictionary.pages_in_use() == 0);
+  REQUIRE(dictionary.pages_in_use() == pages_of_tables(dictionary));
+}
+
+TEST_CASE("a shard that was cleared keeps its table, unless that can't be right") {
+  const Dictionary dictionary;
+  const auto fill = [&] {
+    for (int i = 0; i < 3000; ++i) dictionary.put("key" + std::to_string(i), "value");
+  };
+  fill();
+  Shard& shard = dictionary.shard_of("key1");
+  const std::uint64_t table = shard.table.load();
+  dictionary.clear_for_readers();
+  fill();
+  REQUIRE(shard.table.load() == table);
+  dictionary.clear_for_readers();
+  const std::uint32_t page = dictionary.segment().page_of(TableWord(table).offset());
+  dictionary.segment().page(page).word.store(PageWord(PageKind::free, 1, 0).bits());
+  dictionary.put("key1", "value");
+  REQUIRE(shard.table.load() != table);
+  REQUIRE(dictionary.get("key1") == std::optional<std::string>("value"));
 }
 
 TEST_CASE("contents that contradict themselves are refused, and refused again") {

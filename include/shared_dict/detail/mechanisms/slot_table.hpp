@@ -144,6 +144,15 @@ class SlotTable {
     }
   }
 
+  // For the table of a shard that was cleared, behind the epoch's step. Versions go on: readers may still be here.
+  void forget_all() noexcept {
+    // [T5] release fence, pairs with [V4]: who misses a key by these stores, in a search that began before the step, sees the step.
+    release_fence();
+    for (std::uint64_t bucket = 0; bucket <= mask_; ++bucket) {
+      for (Word64& slot : buckets_[bucket].slots) slot.store(0, std::memory_order_relaxed);  // relaxed: behind the fence
+    }
+  }
+
   // For a table that no reader sees yet: takes in a slot word of the old one.
   void adopt(std::uint64_t hash, SlotWord word) noexcept {
     for (std::uint64_t bucket = home(hash);; bucket = (bucket + 1) & mask_) {

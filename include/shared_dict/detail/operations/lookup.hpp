@@ -36,7 +36,7 @@ struct ShardView {
 SHARED_DICT_HOT ShardView view_shard(const Segment& segment, std::uint32_t index) noexcept {
   const Shard& shard = segment.shard(index);
   ShardView view{&shard, 0, TableWord()};
-  // [C4] acquire, pairs with [C2]: a shard that has caught up with a clear shows no old table.
+  // [C4] acquire, pairs with [C2]: a shard that has caught up with a clear shows nothing old in its table.
   const std::uint64_t generation = shard.generation.load(std::memory_order_acquire);
   // [C3] acquire, pairs with [C1]: who knows that the dictionary was cleared finds it cleared.
   if (generation != segment.header().clear_generation.load(std::memory_order_acquire)) return view;
@@ -75,7 +75,7 @@ SHARED_DICT_HOT bool still_valid(const ShardView& view, const Bucket& bucket, st
 }
 
 inline bool same_epoch(const ShardView& view) noexcept {
-  // [V4] acquire fence, pairs with [E4]: all slot words were read before the epoch is looked at again.
+  // [V4] acquire fence, pairs with [E4], [T5]: all slot words were read before the epoch is looked at again.
   acquire_fence();
   return view.shard->epoch.load(std::memory_order_relaxed) == view.epoch;  // relaxed: ordered by the fence
 }

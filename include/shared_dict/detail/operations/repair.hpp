@@ -27,17 +27,19 @@ inline void store_table(Shard& shard, TableWord table) noexcept {
   shard.table.store(table.bits(), std::memory_order_release);
 }
 
-// Whether a table word and the page word of its run say the same: a word with one flipped bit would have the repair take another
-// table's place for this one's, and everything in this one for lost.
-inline void require_table(const Writer& writer, std::uint32_t index, TableWord table) {
-  if (table.none()) return;
-  const Segment& segment = writer.attachment.segment();
-  if (!segment.holds_table(table)) fail_corrupted(writer.attachment.name(), "a table lies outside the segment");
+// Whether a table word leads to a table of this shard: the page word of its run says the same. A word with one flipped bit would have the
+// repair take another table's place for this one's, and everything in this one for lost.
+inline bool is_table(const Segment& segment, std::uint32_t index, TableWord table) noexcept {
+  if (table.none() || !segment.holds_table(table)) return false;
   const std::uint32_t page = segment.page_of(table.offset());
   const std::uint64_t pages = (table.buckets() * sizeof(Bucket)) >> segment.page_shift();
-  if (segment.page_offset(page) != table.offset() ||
-      load_page_word(segment, page) != PageWord(PageKind::table, static_cast<std::uint32_t>(pages), index)) {
-    fail_corrupted(writer.attachment.name(), "a table isn't the run that it should be");
+  return segment.page_offset(page) == table.offset() &&
+         load_page_word(segment, page) == PageWord(PageKind::table, static_cast<std::uint32_t>(pages), index);
+}
+
+inline void require_table(const Writer& writer, std::uint32_t index, TableWord table) {
+  if (!table.none() && !is_table(writer.attachment.segment(), index, table)) {
+    fail_corrupted(writer.attachment.name(), "a table lies outside the segment, or isn't the run that it should be");
   }
 }
 
@@ -219,21 +221,28 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   if (shard.watched.load(std::memory_order_relaxed) != 0) tell_of_differences(segment, shard, index);  // relaxed: as above
 }
 
-// Empties a shard of a dictionary that was cleared. The clear has happened already, with the header's generation.
+// Empties a shard of a dictionary that was cleared. The clear has happened already, with the header's generation. The table stays, empty,
+// for those who fill it again; one that can't be right goes.
 SHARED_DICT_COLD inline void reset_shard(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t index,
                                          std::uint64_t generation) {
-  // The epoch steps before the table goes, so a reader may pair the new epoch with the old table. That harms nobody: the repair
-  // steps it again before the first page is freed, after a death in between too.
+  // The epoch steps before slots are emptied or the table goes, so a reader may pair the new epoch with what was there. That harms nobody:
+  // the repair steps it again before the first block or page is freed, after a death in between too.
   // Marked first: once the generation is stored, only the mark says that pages are left to be given back.
   shard.dirty.store(1, std::memory_order_relaxed);  // relaxed: read under the lock
   step_epoch(shard);
-  store_table(shard, TableWord());
+  const Segment& segment = writer.attachment.segment();
+  const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
+  if (is_table(segment, index, table)) {
+    SlotTable(segment.buckets(table), table.buckets()).forget_all();
+  } else {
+    store_table(shard, TableWord());
+  }
   // Before they count again: the repair may have to be left to the next owner.
   // relaxed, all: [C2] publishes them.
   shard.items.store(0, std::memory_order_relaxed);
   shard.tombstones.store(0, std::memory_order_relaxed);
   shard.stored_bytes.store(0, std::memory_order_relaxed);
-  // [C2] release, pairs with [C4]: who sees the generation sees that there is no table.
+  // [C2] release, pairs with [C4]: who sees the generation sees that nothing is in the table.
   shard.generation.store(generation, std::memory_order_release);
   repair_shard(writer, heap, shard, index);
 }
