@@ -5,6 +5,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/bytes/hash.hpp
     include/shared_dict/detail/bytes/layout.hpp
     include/shared_dict/detail/bytes/racing_bytes.hpp
+    include/shared_dict/detail/bytes/saved.hpp
     include/shared_dict/detail/bytes/stored.hpp
     include/shared_dict/detail/bytes/words.hpp
     include/shared_dict/detail/mechanisms/active_callback.hpp
@@ -39,7 +40,10 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/lookup.hpp
     include/shared_dict/detail/operations/mutation.hpp
     include/shared_dict/detail/operations/repair.hpp
+    include/shared_dict/detail/operations/replacement.hpp
+    include/shared_dict/detail/operations/saved_file.hpp
     include/shared_dict/detail/operations/scan.hpp
+    include/shared_dict/detail/operations/snapshot.hpp
     include/shared_dict/detail/operations/typed.hpp
     include/shared_dict/detail/operations/waiting.hpp
     include/shared_dict/detail/platform/compare.hpp
@@ -49,6 +53,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/platform/futex.hpp
     include/shared_dict/detail/platform/kill_point.hpp
     include/shared_dict/detail/platform/process.hpp
+    include/shared_dict/detail/platform/replacing_file.hpp
     include/shared_dict/error.hpp
     include/shared_dict/loan.hpp
     include/shared_dict/options.hpp

@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 
 namespace shared_dict {
 
@@ -31,6 +33,13 @@ struct Options {
   unsigned max_processes = 128;
   /// Where the dictionary's directory lies. Empty: $SHARED_DICT_DIR, or the platform's shared-memory place.
   std::filesystem::path directory{};
+  /// A file that save() wrote, or empty. Whoever makes the dictionary loads it before anybody else sees the dictionary: others that open it
+  /// meanwhile wait, for at most their lock_timeout, and find everything. A file that isn't there is none, as on a first start; one that
+  /// can't be loaded is an error, as of load(), and no dictionary is made. Who finds a dictionary doesn't look at the file.
+  std::filesystem::path load_from{};
 };
+
+/// For save and load: how many bytes are done, of how many. What it throws ends the operation, and passes through.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 }  // namespace shared_dict

@@ -30,6 +30,7 @@
 #include <shared_dict/detail/operations/inspection.hpp>
 #include <shared_dict/detail/operations/mutation.hpp>
 #include <shared_dict/detail/operations/scan.hpp>
+#include <shared_dict/detail/operations/snapshot.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
 #include <shared_dict/detail/operations/waiting.hpp>
 #include <shared_dict/error.hpp>
@@ -443,6 +444,35 @@ class SharedDict {
   }
   const_iterator end() const { return const_iterator(); }
 
+  // ---- Saving it
+
+  /// Writes all items to a file, as they are at one moment: an `update` of others is in it as a whole or not at all. The file is written
+  /// beside it, to `path` with ".saving" behind it, brought to the disk, and renamed: whoever looks finds the old file or the new one.
+  /// Its mode is Options::permissions of the creator.
+  ///
+  /// Readers notice nothing. Writers wait until their part of the dictionary is copied to this process's memory, at the speed of
+  /// memory; never for the disk. Needs as much memory as is stored. Linear in that. `progress` may do anything with the dictionary.
+  /// 	hrows errc::lock_timeout, also if another process saves to the same path; Error in the system category, which names the file.
+  /// Then the file is as it was before. After a crash too; what was written beside it then goes with the next save to the same path.
+  void save(const std::filesystem::path& path, const Progress& progress = {}) const {
+    const auto keep = attachment_;
+    detail::save(writing(), path, progress);
+  }
+
+  /// Makes the items those of a file that save() wrote, in one step: what is there and not in the file goes. Other writers see
+  /// all of the change or nothing of it, and so does everybody after a crash at any instruction. Readers, who wait for nobody, may see parts
+  /// of it sooner than others. The file is checked as a whole before anything happens. Then it is read again, with all locks held: writers wait
+  /// for as long as that takes. `progress` is called meanwhile too, so then it must be short, and not use the dictionary.
+  ///
+  /// Needs memory for the old items and the new ones together: `clear()` before, where there isn't enough. Linear in the size of both.
+  /// 	hrows errc::corrupted if the file is damaged, which names the place; errc::type_mismatch, naming all types;
+  /// errc::incompatible_layout if it is no such file, or of another kind of machine; errc::heap_full; errc::too_many_items;
+  /// errc::lock_timeout; Error in the system category, which names the file. Then nothing has changed.
+  void load(const std::filesystem::path& path, const Progress& progress = {}) {
+    const auto keep = attachment_;
+    detail::load(writing(), path, progress);
+  }
+
   // ---- Watching it
 
   /// Figures for people and monitors. Takes no lock; linear in the number of shards.
@@ -466,7 +496,7 @@ class SharedDict {
       detail::fail(errc::invalid_option, name, "Options::lock_timeout is negative");
     }
     detail::Lifecycle lifecycle(name, options.directory, options.lock_timeout);
-    return {name, lifecycle.open(mode, options, detail::stored_types<K, V>()), options.lock_timeout};
+    return {name, lifecycle.open(mode, options, detail::stored_types<K, V>(), detail::fill_of(options)), options.lock_timeout};
   }
 
   detail::Attachment& reading() const {

@@ -1,4 +1,4 @@
-// The intent of a batch: the stores that make it happen, written down before the first of them, so that whoever finds the
+// The intent of a batch, or of a load: the stores that make it happen, written down before the first of them, so that whoever finds the
 // process dead can do the rest.
 //
 // It is an ordinary block of a shard that the batch has locked, and that shard's `intent` refers to it: publishing this word is the
@@ -7,6 +7,7 @@
 // gone, is one that no slot refers to: the shard's repair frees it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -44,12 +45,18 @@ inline void end_intent(Shard& shard) noexcept {
   shard.intent.exchange(0, std::memory_order_seq_cst);
 }
 
-// What an intent stands for, slot words and values that are replaced in place.
+// What an intent stands for: slot words and values that are replaced in place, or table words.
 inline void carry_out_stores(const Segment& segment, const Intent::Store* stores, std::uint64_t count) noexcept {
   for (std::uint64_t i = 0; i < count; ++i) {
-    // [B4] release, pairs with [S2], [V1]: as [S1], [S3].
+    // [B4] release, pairs with [S2], [V1], [T3], [T4]: as [S1], [S3], [T2].
     word_at(segment, stores[i].offset).store(stores[i].word, std::memory_order_release);
   }
+}
+
+// Whether a shard's table word lies at this offset.
+inline bool is_table_word(const Segment& segment, std::uint64_t offset) noexcept {
+  const std::uint64_t at = offset - segment.identity().shards_at - offsetof(Shard, table);  // wraps around to something huge before it
+  return at % sizeof(Shard) == 0 && at / sizeof(Shard) < segment.shard_count();
 }
 
 // For the dead owner of the shard's lock, while the lock word names it. Can be repeated. Throws corrupted.
@@ -66,7 +73,7 @@ inline void carry_out(const Segment& segment, Shard& shard, const std::string& n
         segment.holds(offset, intent_bytes(intent.count)) && checksum_of(intent) == intent.checksum);
   const Intent::Store* const stores = intent_stores(intent);
   for (std::uint64_t i = 0; i < intent.count; ++i) {
-    check(stores[i].offset % kWord == 0 && segment.holds(stores[i].offset, kWord));
+    check(stores[i].offset % kWord == 0 && (segment.holds(stores[i].offset, kWord) || is_table_word(segment, stores[i].offset)));
   }
   carry_out_stores(segment, stores, intent.count);
   end_intent(shard);

@@ -34,6 +34,20 @@ inline int compare_bytes(Bytes a, Bytes b) noexcept {
   return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
 }
 
+// A block of the shard's with these stores, which aren't published yet. Throws heap_full.
+inline std::uint64_t make_intent(const Segment& segment, LockedShard& shard, const std::vector<Intent::Store>& stores) {
+  const std::uint64_t offset = shard.heap().allocate(intent_bytes(stores.size()));
+  if (!segment.holds(offset, intent_bytes(stores.size()))) shard.damaged("a block lies outside the segment");
+  const std::size_t bytes = stores.size() * sizeof(Intent::Store);
+  const std::uint64_t count = stores.size();
+  // [E8] release fence, pairs with [V1]: as [E1].
+  release_fence();
+  store_word(segment.at(offset + offsetof(Intent, count)), count);
+  write_racing(segment.at(offset + sizeof(Intent)), reinterpret_cast<const std::byte*>(stores.data()), bytes);
+  store_word(segment.at(offset + offsetof(Intent, checksum)), checksum_of(intent_at(segment, offset)));
+  return offset;
+}
+
 class Batch {
  public:
   // The bytes of the items outlive this.
@@ -149,10 +163,8 @@ class Batch {
         tables.push_back(step.shard->table());
         stores.push_back(prepare(step, tables.back()));
       }
-      intent = heap.allocate(intent_bytes(stores.size()));
-      write_intent(intent, stores);
+      intent = make_intent(segment_, shards_.front(), stores);
     } catch (...) {
-      if (intent != 0) heap.free(intent, intent_bytes(stores.size()));
       for (const Step& step : steps_) {
         if (step.block != 0) step.shard->heap().free(step.block, entry_size(step));
       }
@@ -181,17 +193,6 @@ class Batch {
     step.block = step.shard->allocate(
         item.key, item.value, step.found.found ? LockedShard::Purpose::replacement : LockedShard::Purpose::addition);
     return {segment_.offset_of(&slots.at(step.found.at)), SlotWord(step.block, hash_tag(item.key.hash)).bits()};
-  }
-
-  void write_intent(std::uint64_t offset, const std::vector<Intent::Store>& stores) {
-    if (!segment_.holds(offset, intent_bytes(stores.size()))) shards_.front().damaged("a block lies outside the segment");
-    const std::size_t bytes = stores.size() * sizeof(Intent::Store);
-    const std::uint64_t count = stores.size();
-    // [E8] release fence, pairs with [V1]: as [E1].
-    release_fence();
-    store_word(segment_.at(offset + offsetof(Intent, count)), count);
-    write_racing(segment_.at(offset + sizeof(Intent)), reinterpret_cast<const std::byte*>(stores.data()), bytes);
-    store_word(segment_.at(offset + offsetof(Intent, checksum)), checksum_of(intent_at(segment_, offset)));
   }
 
   // Never fails: what can't be freed now is found by the shard's next repair.

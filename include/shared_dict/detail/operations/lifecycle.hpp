@@ -1,6 +1,6 @@
 // Create, attach, open_or_create, remove, exists, list: each under the dictionary's guard.
 //
-// Creation: everything is built under the guard, the header's magic is stored last. A creator that dies before leaves a segment
+// Creation: everything is built under the guard, what it is filled with included (Options::load_from), the header's magic is stored last. A creator that dies before leaves a segment
 // without magic (or none), which the next one under the guard takes for unfinished and makes anew.
 // Removal: the segment's name goes first; that is the moment. What is left is unfinished, or just an empty directory. If others are
 // attached the whole directory moves away under another name, which is the moment then, and its last member takes it away.
@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -34,13 +35,31 @@ struct StoredTypes {
   std::string key_name;
   std::string value_name;
   TypeShape shape;
+  std::uint64_t known_fingerprint = 0;  // of names that are only known in part
 
   std::uint64_t fingerprint() const {
+    if (known_fingerprint != 0) return known_fingerprint;
     const std::string all = key_name + "\n" + value_name + "\n" + std::to_string(shape.key_fixed_bytes) + " " +
                             std::to_string(shape.value_fixed_bytes) + " " + std::to_string(shape.value_alignment);
     return hash_bytes(all.data(), all.size(), 0);
   }
 };
+
+inline StoredTypes types_of(const Identity& identity) {
+  return {std::string(identity.key_name, identity.key_name_bytes),
+          std::string(identity.value_name, identity.value_name_bytes),
+          {identity.key_fixed_bytes, identity.value_fixed_bytes, identity.value_alignment},
+          identity.type_fingerprint};
+}
+
+inline std::string to_text(const StoredTypes& types) {
+  return "SharedDict<" + types.key_name + ", " + types.value_name + "> (key bytes " + std::to_string(types.shape.key_fixed_bytes) +
+         ", value bytes " + std::to_string(types.shape.value_fixed_bytes) + ", alignment " +
+         std::to_string(types.shape.value_alignment) + "; 0 bytes: any number)";
+}
+
+// What a new dictionary is filled with, before anybody sees it. With the guard held, so this waits for nobody.
+using Fill = std::function<void(const std::shared_ptr<Attachment>&)>;
 
 enum class OpenMode { create, attach, open_or_create };
 
@@ -49,10 +68,10 @@ class Lifecycle {
   Lifecycle(std::string_view name, const std::filesystem::path& directory, std::chrono::milliseconds timeout)
       : name_(name), place_((require_valid_name(name), directory), name), deadline_(deadline_after(Clock::now(), timeout)), timeout_(timeout) {}
 
-  std::shared_ptr<Attachment> open(OpenMode mode, const Options& options, const StoredTypes& types) {
+  std::shared_ptr<Attachment> open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill = {}) {
     if (mode != OpenMode::attach) require_valid(options);
     try {
-      return try_open(mode, options, types);
+      return try_open(mode, options, types, fill);
     } catch (...) {
       if (made_place_) take_empty_place_away();
       throw;
@@ -84,7 +103,7 @@ class Lifecycle {
         attachment = find_or_map(found, guard);
         if (attachment->anyone_alive()) {
           const auto away = place_.removed(found.identity.instance).directory();
-          error = rename_directory(place_.directory(), away);
+          error = rename_path(place_.directory(), away);
           if (error) cant("can't move " + place_.directory().string() + " away", error);
           return true;
         }
@@ -133,7 +152,7 @@ class Lifecycle {
     Identity identity{};
   };
 
-  std::shared_ptr<Attachment> try_open(OpenMode mode, const Options& options, const StoredTypes& types) {
+  std::shared_ptr<Attachment> try_open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill) {
     for (;;) {
       if (mode == OpenMode::attach) {
         const Found first = inspect();
@@ -175,7 +194,8 @@ class Lifecycle {
       if (mode == OpenMode::attach) not_found();
       PlacedFiles(place_).remove_contents();
       sweep_removed();
-      return create(guard, options, types);
+      create(guard, options, types, fill, attachment);
+      return attachment;
     }
   }
 
@@ -389,21 +409,14 @@ class Lifecycle {
 
   void require_types(const Identity& identity, const StoredTypes& types) const {
     if (identity.type_fingerprint == types.fingerprint()) return;
-    const std::string key(identity.key_name, identity.key_name_bytes);
-    const std::string value(identity.value_name, identity.value_name_bytes);
-    const auto shape = [](std::uint64_t key_bytes, std::uint64_t value_bytes, std::uint32_t alignment) {
-      return " (key bytes " + std::to_string(key_bytes) + ", value bytes " + std::to_string(value_bytes) + ", alignment " +
-             std::to_string(alignment) + "; 0 bytes: any number)";
-    };
     fail(errc::type_mismatch, name_,
-         "it was created as SharedDict<" + key + ", " + value + ">" +
-             shape(identity.key_fixed_bytes, identity.value_fixed_bytes, identity.value_alignment) +
-             " and opened as SharedDict<" + types.key_name + ", " + types.value_name + ">" +
-             shape(types.shape.key_fixed_bytes, types.shape.value_fixed_bytes, types.shape.value_alignment) +
+         "it was created as " + to_text(types_of(identity)) + " and opened as " + to_text(types) +
              ": open it with the creator's types, or choose another name");
   }
 
-  std::shared_ptr<Attachment> create(const std::shared_ptr<Guard>& guard, const Options& options, const StoredTypes& types) const {
+  // `attachment` is the caller's, so that it outlives the guard's lock also where this fails.
+  void create(const std::shared_ptr<Guard>& guard, const Options& options, const StoredTypes& types, const Fill& fill,
+              std::shared_ptr<Attachment>& attachment) const {
     Found made;
     Identity& identity = made.identity;
     std::random_device random;
@@ -443,7 +456,7 @@ class Lifecycle {
       const auto status = status_of(made.file);
       if (!status) cant("can't look at " + path.string(), last_error());
       made.id = status->id;
-      auto attachment = map(made, guard);
+      attachment = map(made, guard);
       // A new file is all zeros, and that is how records, shards, page table and pool begin.
       Header& header = attachment->segment().header();
       header.byte_order = kByteOrder;
@@ -453,9 +466,9 @@ class Lifecycle {
       header.checksum = checksum_of(identity);
       kill_point();
       join(attachment);
+      if (fill) fill(attachment);
       // [M1] release, pairs with [M2]: complete before it counts.
       header.magic.store(kMagic, std::memory_order_release);
-      return attachment;
     } catch (...) {
       abandon();
       throw;

@@ -19,6 +19,8 @@
 // counts. The repair finds both, and steps the epoch before it frees the first byte, as the version may not have been stepped.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <string>
 
@@ -226,6 +228,13 @@ class LockedShard {
     }
   }
 
+  // Of how many buckets a new table for so many keys is, as a power of two.
+  std::uint32_t fitting_log2(std::uint64_t keys) const noexcept {
+    std::uint32_t log2 = static_cast<std::uint32_t>(std::countr_zero(segment_.identity().page_bytes)) - 6;
+    while (keys * 8 > (std::uint64_t{kSlotsPerBucket} << log2) * 5) ++log2;
+    return log2;
+  }
+
   Heap& heap() noexcept { return heap_; }
 
   // Whether the entry's value is one that is replaced by a store.
@@ -263,9 +272,13 @@ class LockedShard {
 
   // f(Found) for each entry; f may erase or replace what it was given.
   template <class F>
-  void for_each(F f) {
-    if (table_word().none()) return;
-    const SlotTable slots = table();
+  void for_each(F f) const {
+    if (!table_word().none()) for_each_in(table(), f);
+  }
+
+  // The same of a table that it has, or had before.
+  template <class F>
+  void for_each_in(const SlotTable& slots, F f) const {
     for (std::uint64_t bucket = 0; bucket < slots.bucket_count(); ++bucket) {
       for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
         const SlotTable::Position at{bucket, slot};
@@ -301,9 +314,7 @@ class LockedShard {
   // If there is no memory for it the old table goes on, as long as it has a free slot and an empty one to end searches.
   SHARED_DICT_COLD void grow(std::uint64_t n, bool can_go_on) {
     if (items() > slot_count()) damaged("a shard's count of items is larger than its table");
-    const std::uint32_t smallest = static_cast<std::uint32_t>(std::countr_zero(segment_.identity().page_bytes)) - 6;
-    std::uint32_t log2 = table_word().none() ? smallest : table_word().log2_buckets();
-    while ((items() + n) * 8 > (std::uint64_t{kSlotsPerBucket} << log2) * 5) ++log2;
+    const std::uint32_t log2 = std::max(table_word().none() ? 0 : table_word().log2_buckets(), fitting_log2(items() + n));
     try {
       rebuild_table(writer_, heap_, shard_, index_, log2);
     } catch (const Error& error) {

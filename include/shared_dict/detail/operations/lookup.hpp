@@ -42,7 +42,7 @@ SHARED_DICT_HOT ShardView view_shard(const Segment& segment, std::uint32_t index
   if (generation != segment.header().clear_generation.load(std::memory_order_acquire)) return view;
   // [E5] acquire, pairs with [E4]: the epoch first, so that a new epoch never goes with an old table.
   view.epoch = shard.epoch.load(std::memory_order_acquire);
-  // [T3] acquire, pairs with [T2]: the table is complete.
+  // [T3] acquire, pairs with [T2], [B4]: the table is complete.
   view.table = TableWord(shard.table.load(std::memory_order_acquire));
   return view;
 }
@@ -276,7 +276,7 @@ SHARED_DICT_HOT Sighting sight(const Segment& segment, const Shard& shard, const
   seen.found = false;
   // [E10] acquire, pairs with [E4]: as [E5].
   seen.epoch = shard.epoch.load(std::memory_order_acquire);
-  // [T4] acquire, pairs with [T2]: as [T3].
+  // [T4] acquire, pairs with [T2], [B4]: as [T3].
   seen.table = TableWord(shard.table.load(std::memory_order_acquire));
   const Bucket* const bucket = home_bucket(segment, seen.table, key);
   if (bucket == nullptr) [[unlikely]] return seen;

@@ -43,17 +43,22 @@ inline void require_table(const Writer& writer, std::uint32_t index, TableWord t
   }
 }
 
+// An empty table of 2^log2 buckets that nobody sees yet. Throws heap_full.
+inline TableWord make_table(const Segment& segment, Heap& heap, std::uint32_t log2) {
+  const std::uint64_t buckets = std::uint64_t{1} << log2;
+  const auto pages = static_cast<std::uint32_t>(buckets * sizeof(Bucket) / segment.identity().page_bytes);
+  const TableWord made(segment.page_offset(heap.take_run(PageKind::table, pages)), log2);
+  SlotTable(segment.buckets(made), buckets).clear();
+  return made;
+}
+
 // The shard's table at a size of 2^log2 buckets, with the same entries and no tombstones. Throws heap_full and changes nothing.
 inline void rebuild_table(const Writer& writer, Heap& heap, Shard& shard, std::uint32_t index, std::uint32_t log2) {
   const Segment& segment = writer.attachment.segment();
   const TableWord old(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
   require_table(writer, index, old);
-  const std::uint64_t buckets = std::uint64_t{1} << log2;
-  const auto pages = static_cast<std::uint32_t>(buckets * sizeof(Bucket) / segment.identity().page_bytes);
-  const std::uint32_t page = heap.take_run(PageKind::table, pages);
-  const TableWord made(segment.page_offset(page), log2);
-  SlotTable next(segment.buckets(made), buckets);
-  next.clear();
+  const TableWord made = make_table(segment, heap, log2);
+  SlotTable next(segment.buckets(made), made.buckets());
   if (!old.none()) {
     const SlotTable before(segment.buckets(old), old.buckets());
     const auto for_each_slot = [&](std::uint64_t bucket, auto f) {
@@ -71,7 +76,7 @@ inline void rebuild_table(const Writer& writer, Heap& heap, Shard& shard, std::u
       for_each_slot(bucket, [&](SlotWord word) {
         Entry entry;
         if (!read_entry(segment, word.offset(), entry)) {
-          heap.give_run(page);
+          heap.give_run(segment.page_of(made.offset()));
           fail_corrupted(writer.attachment.name(), "a slot refers to something that is no entry");
         }
         next.adopt(hash_key(segment, entry.key(segment)).hash, word);

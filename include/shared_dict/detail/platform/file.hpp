@@ -198,7 +198,7 @@ inline std::error_code remove_directory(const std::filesystem::path& path) noexc
   return changed(::rmdir(path.c_str()) == 0 || errno == ENOENT);
 }
 
-inline std::error_code rename_directory(const std::filesystem::path& from, const std::filesystem::path& to) noexcept {
+inline std::error_code rename_path(const std::filesystem::path& from, const std::filesystem::path& to) noexcept {
   return changed(::rename(from.c_str(), to.c_str()) == 0);
 }
 

@@ -1,0 +1,145 @@
+// A file that takes another one's place when it is complete: written beside it under a name of its own, on the disk before it is
+// renamed. Whoever looks finds the old file or the new one, whole, also after the machine has stopped.
+//
+// The name is always the same, so that what a process leaves that dies is found by the next one. The file's lock says whether its
+// writer lives: it is held from the beginning, and the kernel drops it with the process. A file that is left is never opened to be
+// written to, only removed: somebody else may have put there what it likes, a link to another file included.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <shared_dict/detail/platform/file.hpp>
+
+namespace shared_dict::detail {
+
+inline std::error_code write_at(const FileDescriptor& file, std::uint64_t offset, const void* from, std::size_t size) noexcept {
+  const SizeSignalHeld held;
+  const auto* at = static_cast<const char*>(from);
+  while (size > 0) {
+    const ::ssize_t put = ::pwrite(file.get(), at, size, static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return last_error();
+    at += put;
+    offset += static_cast<std::uint64_t>(put);
+    size -= static_cast<std::size_t>(put);
+  }
+  return {};
+}
+
+// To the disk, as far as what the file lies on can do that.
+inline std::error_code sync_file(const FileDescriptor& file) noexcept {
+  while (::fsync(file.get()) != 0) {
+    if (errno == EINVAL || errno == EROFS || errno == ENOTSUP) return {};
+    if (errno != EINTR) return last_error();
+  }
+  return {};
+}
+
+// A file to read from, links followed as its name is the user's. It never waits for somebody to write (a pipe).
+inline FileDescriptor open_to_read(const std::filesystem::path& path, std::error_code& error) noexcept {
+  error.clear();
+  for (;;) {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor >= 0) return FileDescriptor(descriptor);
+    if (errno != EINTR) break;
+  }
+  error = last_error();
+  return {};
+}
+
+class ReplacingFile {
+ public:
+  explicit ReplacingFile(std::filesystem::path path) : path_(std::move(path)), temporary_(path_.string() + kSuffix) {}
+  ReplacingFile(const ReplacingFile&) = delete;
+  ReplacingFile& operator=(const ReplacingFile&) = delete;
+  // Leaves nothing, unless it has replaced the other one.
+  ~ReplacingFile() {
+    if (!file_) return;
+    if (is_own()) ::unlink(temporary_.c_str());
+    end();
+  }
+
+  static constexpr const char* kSuffix = ".saving";
+
+  // What errors are about.
+  const std::filesystem::path& temporary() const noexcept { return temporary_; }
+
+  // std::errc::resource_unavailable_try_again: another one is writing to the same path, or was at this moment.
+  std::error_code begin(unsigned mode) noexcept {
+    std::error_code error;
+    file_ = create_new(temporary_, mode, error);
+    if (file_) {
+      // Somebody may have taken it for one that was left.
+      if (try_lock(file_) && is_own()) return {};
+      file_.reset();
+    } else if (error == std::errc::file_exists) {
+      if (const std::error_code refused = remove_left()) return refused;
+    } else {
+      return error;
+    }
+    return std::make_error_code(std::errc::resource_unavailable_try_again);
+  }
+
+  std::error_code append(const void* from, std::size_t size) noexcept {
+    const std::error_code error = write_at(file_, size_, from, size);
+    kill_point();
+    size_ += size;
+    return error;
+  }
+
+  // From now on the path leads to it. After an error it doesn't, unless only the directory could not be brought to the disk.
+  std::error_code replace() {
+    if (const std::error_code error = sync_file(file_)) return error;
+    if (const std::error_code error = rename_path(temporary_, path_)) return error;
+    end();
+    std::error_code error;
+    const std::filesystem::path parent = path_.parent_path();
+    const FileDescriptor directory = open_to_read(parent.empty() ? "." : parent, error);
+    // One that may be written to but not read can't be asked.
+    return directory ? sync_file(directory) : std::error_code{};
+  }
+
+ private:
+  static bool try_lock(const FileDescriptor& file) noexcept { return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0; }
+
+  bool is_own() const noexcept { return is_still(file_); }
+  bool is_still(const FileDescriptor& file) const noexcept {
+    const auto named = status_of(temporary_);
+    const auto opened = status_of(file);
+    return named && opened && named->id == opened->id;
+  }
+
+  // What a dead process has left. With its lock, so that none is removed whose writer lives.
+  std::error_code remove_left() const noexcept {
+    std::error_code error;
+    const FileDescriptor left = open_file(temporary_, O_RDONLY | O_NONBLOCK, 0, error);
+    if (error == std::errc::no_such_file_or_directory) return {};
+    if (error) return error;
+    if (!try_lock(left)) return errno == EWOULDBLOCK ? std::error_code{} : last_error();
+    const bool still = is_still(left);
+    const std::error_code refused = still ? remove_file(temporary_) : std::error_code{};
+    ::flock(left.get(), LOCK_UN);
+    return refused;
+  }
+
+  // A forked child has the descriptor too: closing it wouldn't drop the lock.
+  void end() noexcept {
+    ::flock(file_.get(), LOCK_UN);
+    file_.reset();
+  }
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  FileDescriptor file_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace shared_dict::detail
