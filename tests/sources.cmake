@@ -50,6 +50,7 @@ set(SHARED_DICT_UNIT_TESTS
     scan_test.cpp
     slot_table_test.cpp
     small_place_test.cpp
+    snapshot_test.cpp
     support_test.cpp
     threads_test.cpp
     type_name_test.cpp

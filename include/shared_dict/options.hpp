@@ -3,9 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
-#include <functional>
 
 namespace shared_dict {
 
@@ -39,7 +37,5 @@ struct Options {
   std::filesystem::path load_from{};
 };
 
-/// For save and load: how many bytes are done, of how many. What it throws ends the operation, and passes through.
-using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 }  // namespace shared_dict

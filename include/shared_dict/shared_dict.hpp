@@ -75,6 +75,10 @@ class SharedDict {
   /// `const K&`; for string keys std::string_view, so that no std::string is built.
   using Key = detail::KeyArgument<K>;
 
+  /// For save and load: called with the bytes that are done, and all there are; now and then, and at the end. What it throws ends
+  /// the operation, which then has changed nothing, and passes through.
+  using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
   class Reference;
   class const_iterator;
 

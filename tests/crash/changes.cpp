@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -173,6 +174,36 @@ void give_pages_back(Words& d) {
   for (const char* const key : {"a", "b", "c", "d"}) d.erase(key);
 }
 
+// A file for changes that load, for as long as they are there.
+class Saved {
+ public:
+  template <class Dict>
+  void save(const Dict& d) const {
+    d.save(path());
+  }
+  template <class Dict>
+  void load(Dict& d) const {
+    d.load(path());
+  }
+
+ private:
+  std::filesystem::path path() const { return place_->path() / "saved"; }
+
+  std::shared_ptr<Place> place_ = std::make_shared<Place>();
+};
+
+// Saved without the large value, and with others than are there when it is loaded.
+auto save_and_change(const Saved& saved) {
+  return [saved](Words& d) {
+    const std::string large = *d.extract("large");
+    saved.save(d);
+    d["large"] = large;
+    d["since"] = value_of(40);
+    d.erase("key 20");
+    d.assign("key 21", value_of(41));
+  };
+}
+
 void erase_some(Words& d) {
   d.erase_if([](const std::string& key, const std::string&) { return key.ends_with('3'); });
 }
@@ -180,6 +211,7 @@ void erase_some(Words& d) {
 }  // namespace
 
 Setting<std::string> words() {
+  const Saved saved;
   Setting<std::string> made{
       {.heap_size = 1 << 17, .lock_timeout = kHangDeadline, .max_processes = 4}, fill_words, ten_with_words, {}};
   made.changes = {
@@ -281,6 +313,23 @@ Setting<std::string> words() {
       {"clear", [](Words& d) { d.clear(); }},
       {"clear beside a view", [](Words& d) { d.clear(); }, {}, view_of("key 16")},
       {"clear while somebody waits", [](Words& d) { d.clear(); }, {}, waiter_for<std::string>("key 16")},
+      {"load", [saved](Words& d) { saved.load(d); }, save_and_change(saved)},
+      {"load beside a view", [saved](Words& d) { saved.load(d); }, save_and_change(saved), view_of("key 22")},
+      {"load of what somebody waits for",
+       [saved](Words& d) { saved.load(d); },
+       save_and_change(saved),
+       waiter_for<std::string>("key 21")},
+      {"load of what somebody waits for, and it goes",
+       [saved](Words& d) { saved.load(d); },
+       save_and_change(saved),
+       waiter_for<std::string>("since")},
+      {"load of nothing", [saved](Words& d) { saved.load(d); },
+       [saved](Words& d) {
+         d.clear();
+         saved.save(d);
+         fill_words(d);
+       }},
+      {"save", [saved](Words& d) { saved.save(d); }},
       {"gc_stats, which frees what was viewed", [](Words& d) { d.gc_stats(); },
        [](Words& d) {
          const auto view = d.view("key 17");
@@ -292,6 +341,7 @@ Setting<std::string> words() {
 }
 
 Setting<long> numbers() {
+  const Saved saved;
   Setting<long> made{
       {.heap_size = 1 << 15, .lock_timeout = kHangDeadline, .max_processes = 4}, fill_numbers, ten_with_numbers, {}};
   made.changes = {
@@ -315,6 +365,13 @@ Setting<long> numbers() {
       {"update in place",
        [](Numbers& d) {
          d.update({{"5", -1}, {"6", -1}, {"7", -1}});
+       }},
+      {"load", [saved](Numbers& d) { saved.load(d); },
+       [saved](Numbers& d) {
+         d["new"] = 1;  // the table has grown
+         saved.save(d);
+         for (int i = 1; i < 30; ++i) d.erase(std::to_string(i));
+         d["4"] = -1;
        }},
       {"erase", [](Numbers& d) { d.erase("8"); }},
       {"extract", [](Numbers& d) { expect(d.extract("8") == 8); }},

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -15,6 +16,7 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
+#include "support/place.hpp"
 #include "support/unique_name.hpp"
 
 using namespace shared_dict;
@@ -32,7 +34,7 @@ using Words = SharedDict<long, std::string>;
 static_assert(kSame<decltype(Options::heap_size), std::size_t> && kSame<decltype(Options::max_items), std::size_t> &&
               kSame<decltype(Options::lifetime), Lifetime> && kSame<decltype(Options::lock_timeout), std::chrono::milliseconds> &&
               kSame<decltype(Options::permissions), unsigned> && kSame<decltype(Options::max_processes), unsigned> &&
-              kSame<decltype(Options::directory), std::filesystem::path>);
+              kSame<decltype(Options::directory), std::filesystem::path> && kSame<decltype(Options::load_from), std::filesystem::path>);
 static_assert(std::is_aggregate_v<Options>);
 static_assert(!std::is_copy_constructible_v<Numbers> && !std::is_copy_assignable_v<Numbers> &&
               std::is_nothrow_move_constructible_v<Numbers> && std::is_nothrow_move_assignable_v<Numbers>);
@@ -52,7 +54,7 @@ TEST_CASE("every name of the interface is there and means what it says") {
   const Options defaults;
   REQUIRE((defaults.heap_size == std::size_t{1} << 30 && defaults.max_items == 0 && defaults.lifetime == Lifetime::attached));
   REQUIRE((defaults.lock_timeout == 10'000ms && defaults.permissions == 0600 && defaults.max_processes == 128));
-  REQUIRE(defaults.directory.empty());
+  REQUIRE((defaults.directory.empty() && defaults.load_from.empty()));
 
   const test::UniqueName numbers_name;
   const test::UniqueName words_name;
@@ -133,6 +135,16 @@ TEST_CASE("every name of the interface is there and means what it says") {
   REQUIRE(reader.keys().size() == 2);
   REQUIRE(reader.values().size() == 2);
   REQUIRE(reader.items().size() == 2);
+
+  // Saving it.
+  const test::Place saved;
+  const Numbers::Progress progress = [](std::uint64_t done, std::uint64_t total) { REQUIRE(done <= total); };
+  reader.save(saved.path() / "numbers");
+  reader.save(saved.path() / "numbers", progress);
+  numbers["m"] = 2;
+  numbers.load(saved.path() / "numbers");
+  REQUIRE(numbers.at("m") == 1);
+  numbers.load(saved.path() / "numbers", progress);
 
   // Watching it.
   const Stats stats = reader.stats();

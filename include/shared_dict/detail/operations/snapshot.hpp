@@ -33,6 +33,9 @@
 
 namespace shared_dict::detail {
 
+// Called with the bytes that are done, and all there are.
+using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
+
 // Items in private memory, as they lie in the file.
 class SavedBlocks {
  public:
