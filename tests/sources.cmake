@@ -75,6 +75,7 @@ set(SHARED_DICT_PROCESSES_TESTS
     no_system_call_test.cpp
     open_or_create_test.cpp
     queue_test.cpp
+    saving_test.cpp
     stopped_rounds_test.cpp
     stopped_writer_test.cpp
     torn_read_test.cpp

@@ -47,6 +47,11 @@ class Scene {
   Dict create(std::chrono::milliseconds patience = kHangDeadline) const {
     return Dict::create(kName, options(patience));
   }
+  Dict open_from(const std::filesystem::path& saved) const {
+    Options made = options(kHangDeadline);
+    made.load_from = saved;
+    return Dict::open_or_create(kName, made);
+  }
   bool remove() const { return shared_dict::remove(kName, path()); }
 
   static void fill(Dict& d) {

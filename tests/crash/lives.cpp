@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,6 +75,15 @@ void remove_beside_member(Scene& scene) {
   scene.remove();
 }
 
+void save(Scene& scene, const std::filesystem::path& path) {
+  Scene::elsewhere([&] {
+    Scene::Dict d = scene.open();
+    Scene::fill(d);
+    d.save(path);
+  });
+  scene.remove();
+}
+
 // Of the process that dies.
 std::optional<Scene::Dict> own;
 void attach_own(Scene& scene) { own = scene.open(); }
@@ -96,6 +106,8 @@ void close_own(Scene&) { own->close(); }
 std::vector<Life> lives() {
   constexpr auto kPersistent = Lifetime::persistent;
   constexpr auto kAttached = Lifetime::attached;
+  const auto place = std::make_shared<Place>();
+  const auto save_before = [place](Scene& scene) { save(scene, place->path() / "saved"); };
   return {
       {"create", kAttached, Name::free, Name::taken, false, {}, {}, create},
       {"create a persistent one", kPersistent, Name::free, Name::taken, false, {}, {}, create},
@@ -121,6 +133,8 @@ std::vector<Life> lives() {
        {},
        create},
       {"open_or_create", kPersistent, Name::free, Name::taken, false, {}, {}, [](Scene& scene) { scene.open(); }},
+      {"open_or_create that loads", kPersistent, Name::free, Name::taken, true, save_before, {},
+       [place](Scene& scene) { scene.open_from(place->path() / "saved"); }},
       {"attach", kPersistent, Name::taken, Name::taken, true, leave_filled, {}, attach_own},
       {"attach beside a member", kAttached, Name::taken, Name::taken, true, begin_member, {}, attach_own},
       {"attach where a process has died with a lock",
