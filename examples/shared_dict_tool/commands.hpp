@@ -16,4 +16,8 @@ int audit(const Arguments& arguments);
 int reap(const Arguments& arguments);
 int remove(const Arguments& arguments);
 
+// Between a dictionary and a file.
+int export_to(const Arguments& arguments);
+int import_from(const Arguments& arguments);
+
 }  // namespace tool

@@ -124,18 +124,26 @@ detail::Guard::Hold Dictionary::hold() const {
   return hold;
 }
 
-shared_dict::AuditReport Dictionary::audit() {
-  {
-    const detail::Guard::Hold held = hold();
-    if (!persistent() && !attachment_->anyone_alive()) {
-      detail::fail(shared_dict::errc::not_found, name(),
-                   "its processes have all died and it isn't persistent, so it counts as gone: info, keys and get "
-                   "still show it, reap takes it away");
-    }
-    attachment_->reap_dead();
-    attachment_->register_process();
+detail::Writer Dictionary::join() {
+  const detail::Guard::Hold held = hold();
+  if (!persistent() && !attachment_->anyone_alive()) {
+    detail::fail(shared_dict::errc::not_found, name(),
+                 "its processes have all died and it isn't persistent, so it counts as gone: info, keys and get "
+                 "still show it, reap takes it away");
   }
-  return detail::Audit(detail::Writer{*attachment_, kPatience}).run();
+  attachment_->reap_dead();
+  attachment_->register_process();
+  return {*attachment_, kPatience};
+}
+
+shared_dict::AuditReport Dictionary::audit() { return detail::Audit(join()).run(); }
+
+void Dictionary::save(const std::filesystem::path& file, const detail::Progress& progress) {
+  detail::save(join(), file, progress);
+}
+
+void Dictionary::load(const std::filesystem::path& file, const detail::Progress& progress) {
+  detail::load(join(), file, progress);
 }
 
 Dictionary::Reaped Dictionary::reap() {

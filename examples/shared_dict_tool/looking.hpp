@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/operations/snapshot.hpp>
 #include <shared_dict/stats.hpp>
 
 #include "values.hpp"
@@ -59,6 +60,10 @@ class Dictionary {
 
   /// One of its processes for as long as this goes: what takes its locks has to be. It cleans up after the dead before.
   shared_dict::AuditReport audit();
+  /// The same; all items as they are at one moment, to a file.
+  void save(const std::filesystem::path& file, const detail::Progress& progress);
+  /// The same; its items become those of the file.
+  void load(const std::filesystem::path& file, const detail::Progress& progress);
 
   struct Reaped {
     std::vector<std::uint32_t> pids;
@@ -68,6 +73,7 @@ class Dictionary {
 
  private:
   detail::Guard::Hold hold() const;
+  detail::Writer join();
   Life life_of(std::uint32_t record) const;
 
   detail::Place place_;

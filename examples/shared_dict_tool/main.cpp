@@ -25,6 +25,9 @@ Others:
                         processes first, as every process does that joins, and locks everything while it checks
   reap NAME             cleans up after dead processes now
   remove NAME           takes the dictionary away; processes that are attached go on with what they have
+  export NAME FILE      saves all items, as they are at one moment, to a file: as save() does. Joins as audit does
+  import NAME FILE      makes the dictionary from such a file, persistent and with the heap_size and max_items of the one that was saved;
+                        if there is one, of the same types, replaces what it holds, in one step, as load() does
 
 Options, anywhere on the line:
   --json                for programs; watch writes an object a line
@@ -58,7 +61,8 @@ struct Command {
 
 const std::map<std::string, Command> kCommands{
     {"list", {list, 0, 0}},   {"info", {info, 1, 1}},   {"keys", {keys, 1, 2}}, {"get", {get, 2, 2}},
-    {"watch", {watch, 1, 1}}, {"audit", {audit, 1, 1}}, {"reap", {reap, 1, 1}}, {"remove", {remove, 1, 1}}};
+    {"watch", {watch, 1, 1}}, {"audit", {audit, 1, 1}}, {"reap", {reap, 1, 1}}, {"remove", {remove, 1, 1}},
+    {"export", {export_to, 2, 2}}, {"import", {import_from, 2, 2}}};
 
 int run(const Arguments& arguments) {
   if (arguments.help) {

@@ -1,6 +1,7 @@
 // Makes what the inspector's test looks at, in $SHARED_DICT_DIR.
 //   make          one persistent dictionary for each kind of type
 //   hold NAME     an attached one, with a lock held, until standard input ends
+//   change NAME   sets 7 of an int32 to string dictionary to "changed"
 //   die NAME      a process that dies with a lock held in NAME, which it creates unless it is there
 #include <array>
 #include <cstdint>
@@ -75,10 +76,12 @@ int run(const std::vector<std::string>& arguments) {
       while (std::cin.get() != std::char_traits<char>::eof()) {
       }
     });
+  } else if (arguments.size() == 2 && arguments[0] == "change") {
+    SharedDict<std::int32_t, std::string>::attach(arguments[1]).insert_or_assign(7, "changed");
   } else if (arguments.size() == 2 && arguments[0] == "die") {
     with_lock(arguments[1], [] { ::kill(::getpid(), SIGKILL); });
   } else {
-    std::cerr << "usage: dictionaries make | hold NAME | die NAME\n";
+    std::cerr << "usage: dictionaries make | hold NAME | change NAME | die NAME\n";
     return 2;
   }
   return 0;

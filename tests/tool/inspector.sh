@@ -183,6 +183,38 @@ die gone
 expect_json 'j["removed"] and len(j["pids"]) == 1' reap gone
 die gone
 expect 0 'gone: removed' remove gone
+
+# ---- export and import
+saved=$SHARED_DICT_DIR/saved
+expect 0 'numbers: 3 items saved to *saved, 2.2 KiB' export numbers "$saved"
+expect 0 'copy: 3 items loaded from *' import copy "$saved"
+expect 0 18446744073709551615 get copy many
+expect_json 'j["items"] == 3 and j["state"] == "persistent" and j["heap_size"] == 2**20 and j["value_type"] == "uint64"' info copy
+expect 0 'copy: no problem found' audit copy
+expect 0 'words: 1 items *' export words "$saved"
+expect 3 '*was saved from a SharedDict<uint8, vector<string>>*this is a SharedDict<string, uint64>*' import copy "$saved"
+expect 0 1 get copy one
+expect_json 'j["items"] == 4 and j["name"] == "texts" and j["file"].endswith("saved")' export texts "$saved"
+expect_json 'j["items"] == 4' import texts2 "$saved"
+expect 0 'grüß"e"' get texts2 7
+"$dictionaries" change texts2
+expect 0 changed get texts2 7
+expect 0 'texts2: 4 items loaded*' import texts2 "$saved"
+expect 0 'grüß"e"' get texts2 7
+expect 0 '*texts2*' list
+printf x >> "$saved"
+expect 3 '*is damaged at byte *' import texts2 "$saved"
+expect 3 '*is damaged at byte *' import texts3 "$saved"
+expect 1 '*none at*' info texts3
+expect 3 '*No such file*' import texts3 "$SHARED_DICT_DIR/missing"
+expect 3 '*No such file*' export texts "$SHARED_DICT_DIR/missing/saved"
+expect 1 '*none at*' export nothing "$saved"
+expect 2 '*arguments*' export texts
+rm "$saved"
+expect 0 'copy: removed' remove copy
+expect 0 'texts2: removed' remove texts2
+[ ! -e "$saved.saving" ] || failed "export left something"
+
 # A count that is wrong: that of the first shard's items.
 segment=$SHARED_DICT_DIR/shared_dict.numbers/segment
 items_at=$((4096 + 8 * 128 + 128))
