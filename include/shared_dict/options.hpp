@@ -37,5 +37,4 @@ struct Options {
   std::filesystem::path load_from{};
 };
 
-
 }  // namespace shared_dict

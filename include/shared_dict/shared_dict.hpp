@@ -456,7 +456,7 @@ class SharedDict {
   ///
   /// Readers notice nothing. Writers wait until their part of the dictionary is copied to this process's memory, at the speed of
   /// memory; never for the disk. Needs as much memory as is stored. Linear in that. `progress` may do anything with the dictionary.
-  /// 	hrows errc::lock_timeout, also if another process saves to the same path; Error in the system category, which names the file.
+  /// \throws errc::lock_timeout, also if another process saves to the same path; Error in the system category, which names the file.
   /// Then the file is as it was before. After a crash too; what was written beside it then goes with the next save to the same path.
   void save(const std::filesystem::path& path, const Progress& progress = {}) const {
     const auto keep = attachment_;
@@ -469,7 +469,7 @@ class SharedDict {
   /// for as long as that takes. `progress` is called meanwhile too, so then it must be short, and not use the dictionary.
   ///
   /// Needs memory for the old items and the new ones together: `clear()` before, where there isn't enough. Linear in the size of both.
-  /// 	hrows errc::corrupted if the file is damaged, which names the place; errc::type_mismatch, naming all types;
+  /// \throws errc::corrupted if the file is damaged, which names the place; errc::type_mismatch, naming all types;
   /// errc::incompatible_layout if it is no such file, or of another kind of machine; errc::heap_full; errc::too_many_items;
   /// errc::lock_timeout; Error in the system category, which names the file. Then nothing has changed.
   void load(const std::filesystem::path& path, const Progress& progress = {}) {

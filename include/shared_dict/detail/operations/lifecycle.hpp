@@ -1,7 +1,7 @@
 // Create, attach, open_or_create, remove, exists, list: each under the dictionary's guard.
 //
-// Creation: everything is built under the guard, what it is filled with included (Options::load_from), the header's magic is stored last. A creator that dies before leaves a segment
-// without magic (or none), which the next one under the guard takes for unfinished and makes anew.
+// Creation: everything is built under the guard, what it is filled with included (Options::load_from), the header's magic is stored last.
+// A creator that dies before leaves a segment without magic (or none), which the next one under the guard takes for unfinished and makes anew.
 // Removal: the segment's name goes first; that is the moment. What is left is unfinished, or just an empty directory. If others are
 // attached the whole directory moves away under another name, which is the moment then, and its last member takes it away.
 //
