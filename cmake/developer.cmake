@@ -1,5 +1,6 @@
 # What tests, examples and benchmarks are compiled with, and users of the library are not.
 set(SHARED_DICT_SANITIZERS "" CACHE STRING "Sanitizers for tests and examples, e.g. address;undefined")
+option(SHARED_DICT_PLAIN_POSIX "Leave out what only Linux has: tests and examples run as on macOS" OFF)
 option(SHARED_DICT_WARNINGS_AS_ERRORS "Fail on a warning in tests, examples and benchmarks" OFF)
 
 add_library(shared_dict_developer INTERFACE)
@@ -10,6 +11,10 @@ else()
   target_compile_options(
     shared_dict_developer
     INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wpedantic $<$<BOOL:${SHARED_DICT_WARNINGS_AS_ERRORS}>:-Werror>)
+endif()
+
+if(SHARED_DICT_PLAIN_POSIX)
+  target_compile_definitions(shared_dict_developer INTERFACE SHARED_DICT_PLAIN_POSIX)
 endif()
 
 if(SHARED_DICT_SANITIZERS)

@@ -14,7 +14,7 @@
 #include "support/place.hpp"
 #include "support/shared_area.hpp"
 
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
 
 #include <sched.h>
 #include <sys/mount.h>

@@ -57,7 +57,7 @@ class UniqueName {
   std::filesystem::path place_or_default() const {
     if (!place_.empty()) return place_;
     if (const char* set = std::getenv("SHARED_DICT_DIR"); set != nullptr && *set != '\0') return set;
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
     std::error_code ignored;
     if (std::filesystem::is_directory("/dev/shm", ignored)) return "/dev/shm";
 #endif

@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include <shared_dict/detail/platform/file.hpp>
@@ -140,6 +142,30 @@ TEST_CASE("commit_range makes holes solid, keeps what is there and can be repeat
   REQUIRE(std::string(bytes, 4) == "kept");
 }
 
+// Where committing is writing, what others write into the same block meanwhile mustn't be lost.
+TEST_CASE("commit_range leaves the bytes before the range alone, in the same block, too") {
+  const test::Place place;
+  std::error_code error;
+  const FileDescriptor file = create_new(place.path() / "file", 0600, error);
+  REQUIRE_FALSE(set_size(file, 8192));
+  const Mapping mapping(file, 8192);
+  std::atomic<bool> done{false};
+  std::thread committer([&] {
+    for (int i = 0; i < 100'000; ++i) static_cast<void>(commit_range(file, 16, 4096 - 16));
+    done = true;
+  });
+  auto& byte = *reinterpret_cast<std::atomic<unsigned char>*>(mapping.base());
+  unsigned lost = 0;
+  for (unsigned char i = 0; !done; ++i) {
+    byte.store(i);
+    for (int look = 0; look < 1000; ++look) {
+      if (byte.load() != i) ++lost;
+    }
+  }
+  committer.join();
+  REQUIRE(lost == 0);
+}
+
 TEST_CASE("read_at reads all or says that there is less") {
   const test::Place place;
   test::write_file(place.path() / "file", "0123456789");
@@ -225,7 +251,7 @@ TEST_CASE("dictionaries live where SHARED_DICT_DIR says, and otherwise in the pl
   }
   const test::Environment unset("SHARED_DICT_DIR", "");
   REQUIRE(fs::is_directory(default_place()));
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
   if (fs::is_directory("/dev/shm")) REQUIRE(default_place() == "/dev/shm");
 #endif
 }

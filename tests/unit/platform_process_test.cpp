@@ -52,7 +52,7 @@ TEST_CASE("a process is the same whenever it is asked, and from every thread") {
   ProcessIdentity in_thread;
   std::thread([&] { in_thread = current_process(); }).join();
   REQUIRE(in_thread == self);
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
   REQUIRE(self.pid_namespace != 0);
   REQUIRE(self.start_time != 0);
   REQUIRE(self.start_time == start_time_of(self.pid));
@@ -81,7 +81,7 @@ TEST_CASE("the program's own name can't hide the start time") {
   // The second field of /proc/<pid>/stat: brackets and spaces in it must not shift the others.
   const Ending ending = run_forked([](auto) {
     const std::uint64_t before = start_time_of(static_cast<std::uint32_t>(::getpid()));
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
     std::FILE* const comm = std::fopen("/proc/self/comm", "w");
     if (comm == nullptr) return 1;
     std::fputs("a) b ) 1 2 3", comm);
@@ -101,7 +101,7 @@ TEST_CASE("no process is no start time") {
 }
 
 TEST_CASE("a pid that another process has by now is a process that is gone") {
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
   const ProcessIdentity self = current_process();
   ProcessIdentity earlier = self;
   earlier.start_time -= 1;
@@ -131,7 +131,7 @@ TEST_CASE("it is never certain that a process itself, one of another namespace o
 }
 
 TEST_CASE("a process of which only the exit status is left is gone") {
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
   const SharedArea<std::atomic<unsigned>> go;
   Forked child([&](auto) { return eventually([&] { return go->load() != 0; }) ? 0 : 1; });
   ProcessIdentity zombie = current_process();
@@ -149,7 +149,7 @@ TEST_CASE("a process of which only the exit status is left is gone") {
 #endif
 }
 
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
 
 // /proc can't be read then (nor with hidepid=2), which says nothing about the other process.
 TEST_CASE("a process that has no descriptor left takes nobody for dead") {

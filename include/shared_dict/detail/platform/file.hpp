@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include <shared_dict/detail/platform/kill_point.hpp>
+#include <shared_dict/detail/platform/system.hpp>
 
 namespace shared_dict::detail {
 
@@ -46,6 +47,8 @@ struct FileStatus {
   bool mine = false;  // owned by the user that this process acts as
   unsigned mode = 0;  // the permissions
 };
+
+static_assert(sizeof(off_t) == 8, "files may be longer than 2 GiB: compile with -D_FILE_OFFSET_BITS=64");
 
 inline std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
@@ -227,8 +230,8 @@ inline std::vector<std::filesystem::path> paths_in(const std::filesystem::path& 
 class SizeSignalHeld {
  public:
   SizeSignalHeld() noexcept {
-    ::sigemptyset(&signal_);
-    ::sigaddset(&signal_, SIGXFSZ);
+    sigemptyset(&signal_);  // this and the next are macros on macOS
+    sigaddset(&signal_, SIGXFSZ);
     ::pthread_sigmask(SIG_BLOCK, &signal_, &before_);
     others_ = pending();
   }
@@ -243,7 +246,7 @@ class SizeSignalHeld {
  private:
   static bool pending() noexcept {
     sigset_t all;
-    return ::sigpending(&all) == 0 && ::sigismember(&all, SIGXFSZ) == 1;
+    return ::sigpending(&all) == 0 && sigismember(&all, SIGXFSZ) == 1;
   }
 
   sigset_t signal_{};
@@ -264,7 +267,7 @@ inline std::error_code set_size(const FileDescriptor& file, std::uint64_t size) 
 // Occupies memory for [offset, offset + size), so that touching it can't end in SIGBUS. What is there stays. Idempotent.
 inline std::error_code commit_range(const FileDescriptor& file, std::uint64_t offset, std::uint64_t size) noexcept {
   const SizeSignalHeld held;
-#if defined(__linux__)
+#ifdef SHARED_DICT_LINUX
   for (;;) {
     const int code = ::posix_fallocate(file.get(), static_cast<off_t>(offset), static_cast<off_t>(size));
     if (code == 0) {
@@ -274,15 +277,19 @@ inline std::error_code commit_range(const FileDescriptor& file, std::uint64_t of
     if (code != EINTR) return {code, std::system_category()};
   }
 #else
-  // Without a call that reserves: write one byte of each block that is still a hole. Only bytes nobody uses yet are here.
+  // No call reserves what lies inside a file (macOS's F_PREALLOCATE only goes on behind its end): a byte of each block is written, as it
+  // was read. Only bytes nobody uses yet are in the range, but what uses the beginning of its first block may not be touched.
   constexpr std::uint64_t kBlock = 4096;
-  for (std::uint64_t at = offset / kBlock * kBlock; at < offset + size; at += kBlock) {
+  for (std::uint64_t at = offset; at < offset + size; at = (at / kBlock + 1) * kBlock) {
     char byte = 0;
-    if (::pread(file.get(), &byte, 1, static_cast<off_t>(at)) < 0) return last_error();
-    while (::pwrite(file.get(), &byte, 1, static_cast<off_t>(at)) != 1) {
+    while (::pread(file.get(), &byte, 1, static_cast<off_t>(at)) < 0) {
+      if (errno != EINTR) return last_error();
+    }
+    while (::pwrite(file.get(), &byte, 1, static_cast<off_t>(at)) < 0) {
       if (errno != EINTR) return last_error();
     }
   }
+  kill_point();
   return {};
 #endif
 }
@@ -344,7 +351,7 @@ inline bool leads_to(int descriptor, const FileId& id) noexcept {
 // f(descriptor) for each descriptor of this process, and perhaps for numbers that are none.
 template <class F>
 void for_each_descriptor(F f) noexcept {
-#if defined(__linux__)
+#ifdef SHARED_DICT_LINUX
   if (DIR* const all = ::opendir("/proc/self/fd"); all != nullptr) {
     while (const dirent* const entry = ::readdir(all)) {
       if (entry->d_name[0] != '.') f(std::atoi(entry->d_name));
@@ -353,7 +360,9 @@ void for_each_descriptor(F f) noexcept {
     return;
   }
 #endif
-  const long limit = std::min(::sysconf(_SC_OPEN_MAX), 65536L);
+  constexpr long kMany = 65536;
+  const long allowed = ::sysconf(_SC_OPEN_MAX);  // -1: without a limit
+  const long limit = allowed < 0 ? kMany : std::min(allowed, kMany);
   for (int descriptor = 0; descriptor < limit; ++descriptor) f(descriptor);
 }
 
@@ -389,7 +398,7 @@ inline std::filesystem::path default_place() {
   if (const char* override_place = std::getenv("SHARED_DICT_DIR"); override_place != nullptr && *override_place != '\0') {
     return override_place;
   }
-#if defined(__linux__)
+#ifdef SHARED_DICT_LINUX
   if (const auto shm = status_of("/dev/shm"); shm && shm->directory) return "/dev/shm";
 #endif
   return std::filesystem::temp_directory_path();

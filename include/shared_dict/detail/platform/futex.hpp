@@ -8,15 +8,14 @@
 #include <cstdint>
 #include <thread>
 
-#if defined(__linux__) && !defined(SHARED_DICT_NO_FUTEX)
+#include <shared_dict/detail/platform/system.hpp>
+
+#ifdef SHARED_DICT_LINUX
 #include <ctime>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#define SHARED_DICT_HAS_FUTEX 1
-#else
-#define SHARED_DICT_HAS_FUTEX 0
 #endif
 
 namespace shared_dict::detail {
@@ -27,11 +26,16 @@ static_assert(sizeof(std::atomic<std::uint32_t>) == 4 && std::atomic<std::uint32
 // Returns when the word isn't `expected`, when somebody wakes it, at the time-out, or for no reason. A signal ends it too, so
 // that nothing defers SIGTERM.
 inline void wait_on(const std::atomic<std::uint32_t>& word, std::uint32_t expected, std::chrono::nanoseconds timeout) noexcept {
-#if SHARED_DICT_HAS_FUTEX
+#ifdef SHARED_DICT_LINUX
+#ifdef SYS_futex_time64
+  constexpr long kCall = sizeof(std::time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex;
+#else
+  constexpr long kCall = SYS_futex;
+#endif
   timespec time{};
   time.tv_sec = static_cast<std::time_t>(timeout.count() / 1'000'000'000);
   time.tv_nsec = static_cast<long>(timeout.count() % 1'000'000'000);
-  ::syscall(SYS_futex, &word, FUTEX_WAIT, expected, &time, nullptr, 0);
+  ::syscall(kCall, &word, FUTEX_WAIT, expected, &time, nullptr, 0);
 #else
   // relaxed: a hint only; the caller reads the word again with the order it needs.
   if (word.load(std::memory_order_relaxed) != expected) return;
@@ -40,7 +44,7 @@ inline void wait_on(const std::atomic<std::uint32_t>& word, std::uint32_t expect
 }
 
 inline void wake(const std::atomic<std::uint32_t>& word, int how_many) noexcept {
-#if SHARED_DICT_HAS_FUTEX
+#ifdef SHARED_DICT_LINUX
   ::syscall(SYS_futex, &word, FUTEX_WAKE, how_many, nullptr, nullptr, 0);
 #else
   (void)word;

@@ -16,11 +16,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <shared_dict/detail/platform/system.hpp>
+
+#if defined(__APPLE__)
+#include <libproc.h>
+#include <sys/proc_info.h>
+#endif
+
 namespace shared_dict::detail {
 
 struct ProcessIdentity {
   std::uint64_t pid_namespace = 0;  // 0: the system has none, or doesn't tell
-  std::uint64_t start_time = 0;     // ticks since the machine started; 0: unknown
+  std::uint64_t start_time = 0;     // in the system's own unit; 0: unknown
   std::uint32_t pid = 0;
 
   friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;
@@ -32,7 +39,13 @@ struct ProcessState {
   bool zombie = false;  // ended, and not waited for
 };
 
-#if defined(__linux__)
+#ifdef SHARED_DICT_LINUX
+inline constexpr bool kHasPidNamespaces = true;
+#else
+inline constexpr bool kHasPidNamespaces = false;
+#endif
+
+#ifdef SHARED_DICT_LINUX
 // Whether /proc numbers processes as this one does: a process can be in another PID namespace than the /proc that it sees.
 inline bool proc_is_ours() noexcept {
   char text[32];
@@ -44,7 +57,7 @@ inline bool proc_is_ours() noexcept {
 #endif
 
 inline ProcessState state_of(std::uint32_t pid) noexcept {
-#if defined(__linux__)
+#if defined(SHARED_DICT_LINUX)
   char path[64] = "/proc/self/stat";
   if (pid != static_cast<std::uint32_t>(::getpid())) {
     if (!proc_is_ours()) return {};
@@ -69,6 +82,12 @@ inline ProcessState state_of(std::uint32_t pid) noexcept {
   }
   if (std::sscanf(at, " %llu", &ticks) != 1) return {};
   return {ticks, ended && threads <= 1};  // with more, only its first thread has ended
+#elif defined(__APPLE__)
+  constexpr std::uint64_t kZombiesToo = 1;
+  constexpr std::uint32_t kZombie = 5;  // SZOMB in <sys/proc.h>, which is full of macros
+  proc_bsdinfo told{};
+  if (::proc_pidinfo(static_cast<int>(pid), PROC_PIDTBSDINFO, kZombiesToo, &told, sizeof told) != static_cast<int>(sizeof told)) return {};
+  return {told.pbi_start_tvsec * 1'000'000 + told.pbi_start_tvusec, told.pbi_status == kZombie};
 #else
   (void)pid;
   return {};
@@ -81,7 +100,7 @@ inline std::uint64_t start_time_of(std::uint32_t pid) noexcept { return state_of
 inline ProcessIdentity current_process() noexcept {
   ProcessIdentity self;
   self.pid = static_cast<std::uint32_t>(::getpid());
-#if defined(__linux__)
+#ifdef SHARED_DICT_LINUX
   struct stat s {};
   if (::stat("/proc/self/ns/pid", &s) == 0) self.pid_namespace = static_cast<std::uint64_t>(s.st_ino);
 #endif
@@ -90,14 +109,14 @@ inline ProcessIdentity current_process() noexcept {
 }
 
 // Whether no other process can have the same identity.
-inline bool is_unique(const ProcessIdentity& process) noexcept { return process.pid_namespace != 0 && process.start_time != 0; }
+inline bool is_unique(const ProcessIdentity& process) noexcept {
+  return (process.pid_namespace != 0 || !kHasPidNamespaces) && process.start_time != 0;
+}
 
 // True only if it is certain that the process is gone. For the case that its lock file can't be asked any more.
 inline bool certainly_gone(const ProcessIdentity& process, const ProcessIdentity& self) noexcept {
   if (process.pid_namespace != self.pid_namespace || process.pid == 0) return false;
-#if defined(__linux__)
-  if (process.pid_namespace == 0) return false;  // it can be any
-#endif
+  if (kHasPidNamespaces && process.pid_namespace == 0) return false;  // it can be any
   if (::kill(static_cast<pid_t>(process.pid), 0) != 0 && errno == ESRCH) return true;
   const ProcessState now = state_of(process.pid);
   if (process.start_time == 0 || now.start_time == 0) return false;
