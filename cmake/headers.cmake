@@ -55,6 +55,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/platform/process.hpp
     include/shared_dict/detail/platform/replacing_file.hpp
     include/shared_dict/detail/platform/system.hpp
+    include/shared_dict/detail/platform/word_ref.hpp
     include/shared_dict/error.hpp
     include/shared_dict/loan.hpp
     include/shared_dict/options.hpp

@@ -15,6 +15,7 @@
 #include <shared_dict/detail/platform/compiler.hpp>
 #include <shared_dict/detail/platform/copy.hpp>
 #include <shared_dict/detail/platform/kill_point.hpp>
+#include <shared_dict/detail/platform/word_ref.hpp>
 
 namespace shared_dict::detail {
 
@@ -26,13 +27,12 @@ constexpr std::uint64_t round_up(std::uint64_t size, std::uint64_t multiple) noe
 
 SHARED_DICT_HOT std::uint64_t load_word(const std::byte* shared) noexcept {
   // relaxed: the caller validates, behind an acquire fence, before it believes what it read.
-  return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(shared)))
-      .load(std::memory_order_relaxed);
+  return WordRef(*reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(shared))).load(std::memory_order_relaxed);
 }
 
 SHARED_DICT_HOT void store_word(std::byte* shared, std::uint64_t word) noexcept {
   // relaxed: a release fence stands before the first such store, a release store of a slot word behind the last.
-  std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(shared)).store(word, std::memory_order_relaxed);
+  WordRef(*reinterpret_cast<std::uint64_t*>(shared)).store(word, std::memory_order_relaxed);
   kill_point();
 }
 
