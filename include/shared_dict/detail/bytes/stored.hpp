@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include <shared_dict/detail/platform/compiler.hpp>
 #include <shared_dict/detail/platform/kill_point.hpp>
 
 namespace shared_dict::detail {
@@ -99,9 +100,9 @@ using Plain64 = std::uint64_t;
 
 #endif
 
-static_assert(Word32::is_always_lock_free && sizeof(Word32) == 4,
+static_assert(kLockFree<Word32> && sizeof(Word32) == 4,
               "words are shared between processes, so never behind a lock");
-static_assert(Word64::is_always_lock_free && sizeof(Word64) == 8,
+static_assert(kLockFree<Word64> && alignof(Word64) == 8 && sizeof(Word64) == 8,
               "words are shared between processes, so never behind a lock");
 
 }  // namespace shared_dict::detail

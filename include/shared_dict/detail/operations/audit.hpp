@@ -212,14 +212,15 @@ class Audit {
     std::vector<char> seen(shape.span_blocks, 0);
     for (const std::uint64_t offset : run.blocks) {
       const std::uint64_t at = offset - segment_.page_offset(page);
-      if (at % shape.block_bytes != 0 || at / shape.block_bytes >= shape.span_blocks || seen[at / shape.block_bytes]++ != 0) {
+      const auto block = static_cast<std::size_t>(at / shape.block_bytes);
+      if (at % shape.block_bytes != 0 || block >= shape.span_blocks || seen[block]++ != 0) {
         note(where + "two entries share a block");
         return;
       }
     }
     std::uint64_t listed = 0;
     for (std::uint64_t link = span.first_free; link != 0; ++listed) {
-      if (link > shape.span_blocks || link > span.carved || seen[link - 1]++ != 0) {
+      if (link > shape.span_blocks || link > span.carved || seen[static_cast<std::size_t>(link) - 1]++ != 0) {
         note(where + "a list of free blocks leads to one in use");
         return;
       }

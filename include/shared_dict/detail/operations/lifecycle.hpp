@@ -202,7 +202,7 @@ class Lifecycle {
   void require_valid(const Options& options) const {
     const auto refuse_option = [&](const char* text) { fail(errc::invalid_option, name_, text); };
     if (options.heap_size == 0) refuse_option("Options::heap_size must not be 0");
-    if (options.heap_size > kMaxHeapSize) refuse_option("Options::heap_size is larger than 16 TiB");
+    if (std::uint64_t{options.heap_size} > kMaxHeapSize) refuse_option("Options::heap_size is larger than 16 TiB");
     if (options.max_processes == 0 || options.max_processes > kMaxProcesses) {
       refuse_option("Options::max_processes must be 1 to 1000");
     }
@@ -394,7 +394,9 @@ class Lifecycle {
     try {
       return std::make_shared<Attachment>(name_, place_, guard, Segment(std::move(found.file), found.id, found.identity), timeout_);
     } catch (const std::system_error& error) {
-      cant("can't map " + place_.segment().string(), error.code());
+      if (error.code() != std::errc::not_enough_memory) cant("can't map " + place_.segment().string(), error.code());
+      fail(errc::heap_full, name_, "this process has no room for the addresses of " + place_.segment().string() + ", " +
+           std::to_string(found.identity.segment_bytes >> 20) + " MiB: create it with a smaller Options::heap_size");
     }
   }
 

@@ -190,16 +190,18 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
       if (word.pages() != shape.span_pages) fail_corrupted(name, "a span has an impossible length");
       std::vector<bool> used(shape.span_blocks);
       for (std::size_t i = first; i < next; ++i) {
-        const std::uint64_t block = (blocks[i] - begin) / shape.block_bytes;
-        if ((blocks[i] - begin) % shape.block_bytes != 0 || block >= shape.span_blocks || used[block]) {
+        const std::uint64_t at = blocks[i] - begin;
+        const auto block = static_cast<std::size_t>(at / shape.block_bytes);
+        if (at % shape.block_bytes != 0 || block >= shape.span_blocks || used[block]) {
           fail_corrupted(name, "two entries share a block");
         }
         used[block] = true;
       }
       bool any = next != first;
       for (auto pin = std::lower_bound(pinned.begin(), pinned.end(), begin); pin != pinned.end() && *pin < end; ++pin) {
-        const std::uint64_t block = (*pin - begin) / shape.block_bytes;
-        if ((*pin - begin) % shape.block_bytes != 0 || block >= shape.span_blocks || used[block]) continue;
+        const std::uint64_t at = *pin - begin;
+        const auto block = static_cast<std::size_t>(at / shape.block_bytes);
+        if (at % shape.block_bytes != 0 || block >= shape.span_blocks || used[block]) continue;
         heap.retire(*pin, false);
         used[block] = true;
         any = true;

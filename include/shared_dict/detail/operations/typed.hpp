@@ -274,7 +274,7 @@ V wrapping_add(V a, V b) noexcept {
 
 // What could never be stored is told before anything is tried.
 inline void require_storable(const Writer& writer, std::size_t key, std::size_t value) {
-  const bool fits = key <= EntrySizes::kMaxKey && value <= EntrySizes::kMaxValue &&
+  const bool fits = key <= EntrySizes::kMaxKey && std::uint64_t{value} <= EntrySizes::kMaxValue &&
                     key + value <= writer.attachment.segment().identity().heap_size;
   if (!fits) fail_too_large(writer.attachment, key, value);
 }
@@ -383,7 +383,13 @@ StoredTypes stored_types() {
   StoredTypes types{Key::type_name(), Value::type_name(), {}};
   types.shape.key_fixed_bytes = static_cast<std::uint32_t>(Key::fixed_size);
   types.shape.value_fixed_bytes = Value::fixed_size;
-  types.shape.value_alignment = static_cast<std::uint32_t>(Value::alignment);
+  // Integers of 64 bits are 4-aligned for 32-bit x86, and 8-aligned elsewhere. All values lie 8-aligned, so it is all the same: structs
+  // that are equally long then have no gaps that depend on it. That isn't so where another member asks for more.
+  struct Number {
+    std::uint64_t bits;
+  };
+  types.shape.value_alignment = std::max(static_cast<std::uint32_t>(Value::alignment), static_cast<std::uint32_t>(kWord));
+  if (types.shape.value_alignment > kWord && alignof(Number) < kWord) types.value_name += " (4-aligned integers of 64 bits)";
   return types;
 }
 

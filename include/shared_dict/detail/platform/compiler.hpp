@@ -27,6 +27,16 @@
 
 namespace shared_dict::detail {
 
+// Whether an atomic object of this type never takes a lock. Of 64 bits on 32-bit x86, clang's is_always_lock_free says no, since other
+// integers of that size needn't be aligned.
+#if defined(__GNUC__)
+template <class Atomic>
+inline constexpr bool kLockFree = __atomic_always_lock_free(sizeof(Atomic), nullptr);
+#else
+template <class Atomic>
+inline constexpr bool kLockFree = Atomic::is_always_lock_free;
+#endif
+
 // Tells the processor that this is a spin loop.
 inline void cpu_relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
