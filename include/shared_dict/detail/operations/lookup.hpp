@@ -226,7 +226,7 @@ SHARED_DICT_HOT auto copy_to(const Segment& segment, Prepare& prepare) {
 
 // True if the key is there; then its value was copied.
 template <class Prepare>
-SHARED_DICT_HOT bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key, Prepare prepare) {
+SHARED_DICT_HOT bool lookup(const Segment& segment, const std::string& name, const KeyBytes& key, Prepare&& prepare) {
   return visit_value(segment, name, key, copy_to(segment, prepare));
 }
 

@@ -135,20 +135,23 @@ class Room {
  public:
   static constexpr std::size_t kPiece = kWord * kElement * std::max<std::size_t>(1, 512 / kElement);  // whole words, whole elements
 
-  Room(V& out, bool& touched, bool& fits) noexcept : out_(out), touched_(touched), fits_(fits) {}
+  explicit Room(V& out) noexcept : out_(out) {}
 
-  std::byte* operator()(std::size_t size) const {
-    touched_ = true;
-    fits_ = size % Traits::alignment == 0;  // an element is no shorter than its alignment: most garbage ends here
+  bool touched = false;
+  bool fits = true;
+
+  std::byte* operator()(std::size_t size) {
+    touched = true;
+    fits = size % Traits::alignment == 0;  // an element is no shorter than its alignment: most garbage ends here
     try {
-      return fits_ ? Traits::prepare(out_, size) : nullptr;
+      return fits ? Traits::prepare(out_, size) : nullptr;
     } catch (const DecodeError&) {
-      fits_ = false;
+      fits = false;
       return nullptr;
     }
   }
 
-  bool takes_pieces(std::size_t size) const {
+  bool takes_pieces(std::size_t size) {
     if constexpr (kGrows) {
       if (size % kElement != 0 || out_.size() >= size / kElement) return false;
       if (out_.capacity() < size / kElement) {
@@ -163,8 +166,6 @@ class Room {
 
  private:
   V& out_;
-  bool& touched_;
-  bool& fits_;
 };
 
 // Reads the value of a key into `out`, which then keeps its memory. If the key is missing `out` stays as it was, except that a
@@ -174,11 +175,10 @@ template <class V, class LookUp>
 bool read_value_by(const std::string& name, V& out, LookUp look_up) {
   using Traits = codec_traits<V>;
   if constexpr (Traits::plain && Traits::fixed_size == 0) {
-    bool touched = false;
-    bool fits = true;
-    const bool found = look_up(Room<V>(out, touched, fits));
-    if (found && !fits) fail_corrupted(name, "a value has the wrong size");
-    if (!found && touched) Traits::prepare(out, 0);
+    Room<V> room(out);
+    const bool found = look_up(room);
+    if (found && !room.fits) fail_corrupted(name, "a value has the wrong size");
+    if (!found && room.touched) Traits::prepare(out, 0);
     return found;
   } else {
     std::vector<std::byte> bytes;
@@ -203,7 +203,7 @@ bool read_value_by(const std::string& name, V& out, LookUp look_up) {
 
 template <class V>
 bool read_value(const Segment& segment, const std::string& name, const KeyBytes& key, V& out) {
-  return read_value_by(name, out, [&](auto prepare) { return lookup(segment, name, key, prepare); });
+  return read_value_by(name, out, [&](auto&& prepare) { return lookup(segment, name, key, prepare); });
 }
 
 // For values of a fixed size: no memory is allocated and nothing constructed before the bytes are known to be good.
@@ -356,14 +356,14 @@ void read_many(const Segment& segment, const std::string& name, const Keys& keys
       prefetch_entry(segment, approaches[i].candidate.word, likely_bytes);
     }
     for (std::size_t i = 0; i < count; ++i, ++index) {
-      const auto look_up = [&](auto prepare) {
+      const auto look_up = [&](auto&& prepare) {
         return visit_approached(segment, name, hashed[i], approaches[i], copy_to(segment, prepare));
       };
       if constexpr (Traits::plain && Traits::fixed_size != 0) {
         const std::optional<V> found = read_fixed_by<V>(name, look_up);
         std::invoke(f, index, found ? std::addressof(*found) : nullptr);
       } else {
-        const bool found = read_value_by(name, value, [&](auto prepare) {
+        const bool found = read_value_by(name, value, [&](auto&& prepare) {
           return look_up([&](std::size_t size) {
             likely_bytes = entry_bytes(segment, EntrySizes(hashed[i].bytes.size(), size));
             return prepare(size);
