@@ -141,7 +141,7 @@ class Arguments {
 // The body of main. `parse` changes the settings, and returns false if help was asked for; `run` returns whether all was
 // well.
 template <class Settings, class Parse, class Run>
-int run_program(const std::string& name, const std::string& usage, Parse parse, Run run, Settings settings = {}) {
+int run_program(const std::string& name, const std::string& usage, Parse parse, Run run, Settings settings) {
   try {
     if (!parse(settings)) {
       std::cout << usage;
@@ -157,6 +157,12 @@ int run_program(const std::string& name, const std::string& usage, Parse parse, 
     std::cerr << name << ": " << e.what() << '\n';
     return 1;
   }
+}
+
+template <class Settings, class Parse, class Run>
+int run_program(const std::string& name, const std::string& usage, Parse parse, Run run) {
+  Settings settings;
+  return run_program<Settings>(name, usage, parse, run, std::move(settings));
 }
 
 }  // namespace benchmark_support

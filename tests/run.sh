@@ -15,7 +15,7 @@ declare -A programs=(
   [fuzz]="operations segment values"    # fuzzers, with clang's libFuzzer and the sanitizers of asan
   [critical]=""                         # the protocols broken in twenty places, one at a time: tests/mutants.py
   [mutants]=""                          # in all places, and the same tests with nothing broken
-  [consumer]="processes"                # install, use the package, and test what was installed
+  [consumer]="faults"                   # install, use the package, and test what was installed
   [default]=""                          # g++, optimised, assertions on; all programs, the sources, the examples
 )
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
