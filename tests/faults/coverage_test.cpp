@@ -69,7 +69,11 @@ TEST_CASE("no function of the system goes past the faults") {
                                  "__open64_2",
                                  "pread64",
                                  "__pread_chk",
+                                 "pwrite64",
                                  "pwrite",
+                                 "pwritev",
+                                 "fdatasync",
+                                 "fsync",
                                  "fallocate",
                                  "fallocate64",
                                  "mmap64",
@@ -121,6 +125,7 @@ TEST_CASE("each kind of call is met") {
     d.wait_change("key", 1ms);
     static_cast<void>(SharedDict<std::string, std::string>::attach("name", options));
     static_cast<void>(list(place.path()));
+    d.save(place.path() / "saved");
     remove("name", place.path());
     user_code();
   }

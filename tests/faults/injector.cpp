@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -41,6 +42,9 @@ constexpr std::array<Kind, kCalls> kKinds{{
     {"stat", {EACCES, ENOMEM}},
     {"lstat", {EACCES, ENOMEM, EIO}},
     {"pread", {EINTR, EIO}},
+    {"pwrite", {EINTR, ENOSPC, EFBIG, EIO}},
+    {"fsync", {EINTR, ENOSPC, EIO}},
+    {"flock", {EINTR, ENOLCK}},
     {"ftruncate", {EINTR, EFBIG, EIO}},
     {"fallocate", {ENOSPC, EINTR, EFBIG, EIO}},
     {"mmap", {ENOMEM, EAGAIN}},
@@ -220,6 +224,11 @@ ssize_t pread(int descriptor, void* to, size_t size, off_t at) {
   return fails(FallibleCall::pread) ? -1 : real(descriptor, to, size, at);
 }
 
+ssize_t pwrite(int descriptor, const void* from, size_t size, off_t at) {
+  static auto* const real = next<ssize_t(int, const void*, size_t, off_t)>("pwrite");
+  return fails(FallibleCall::pwrite) ? -1 : real(descriptor, from, size, at);
+}
+
 int ftruncate(int descriptor, off_t size) noexcept {
   static auto* const real = next<int(int, off_t)>("ftruncate");
   return fails(FallibleCall::ftruncate) ? -1 : real(descriptor, size);
@@ -252,6 +261,17 @@ long syscall(long number, ...) noexcept {
   static auto* const real = next<long(long, ...)>("syscall");
   if (number == SYS_futex && fails(FallibleCall::futex)) return -1;
   return real(number, all[0], all[1], all[2], all[3], all[4], all[5]);
+}
+
+int fsync(int descriptor) {
+  static auto* const real = next<int(int)>("fsync");
+  return fails(FallibleCall::fsync) ? -1 : real(descriptor);
+}
+
+// To let go never fails.
+int flock(int descriptor, int operation) noexcept {
+  static auto* const real = next<int(int, int)>("flock");
+  return operation != LOCK_UN && fails(FallibleCall::flock) ? -1 : real(descriptor, operation);
 }
 
 int unlink(const char* path) noexcept {

@@ -35,6 +35,8 @@ TEST_CASE("whichever call fails in an operation on words, it happens or it tells
         d["large"] = std::string(20'000, 'L');
         d.erase("key 7");
       }};
+  const Place files(memory());
+  const auto saved = files.path() / "saved";
   const std::string small(29, 'n');
   const std::string large(40'000, 'n');
   const std::vector<std::string> keys{"key 1", "missing", "key 2", "large"};
@@ -135,6 +137,21 @@ TEST_CASE("whichever call fails in an operation on words, it happens or it tells
          for (int i = 0; i < 4; ++i) many.emplace_back("new " + std::to_string(i), std::string(20'000, 'n'));
          faulty([&] { d.update(many); });
          for (const auto& [key, value] : many) model[key] = value;
+       }},
+      {"save", [&](Words& d, Model& model, const Faulty& faulty) {
+         faulty([&] { d.save(saved); });
+         Words copy = Words::create("copy", {.heap_size = 1 << 17, .directory = files.path(), .load_from = saved});
+         demand(contents(copy) == model, "what was saved");
+       }},
+      {"load", [&](Words& d, Model& model, const Faulty& faulty) {
+         const Model before = model;
+         d.save(saved);
+         d["since"] = small;
+         d["key 1"] = small;
+         d.erase("large");
+         model = contents(d);
+         faulty([&] { d.load(saved); });
+         model = before;
        }},
       {"erase_if", [](Words& d, Model& model, const Faulty& faulty) {
          std::vector<std::string> gone;

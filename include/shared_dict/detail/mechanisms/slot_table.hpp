@@ -92,6 +92,25 @@ class SlotTable {
     return buckets_[at.bucket].version.load(std::memory_order_relaxed);  // relaxed: as in word()
   }
 
+  // f(Position, SlotWord) for each slot with an entry; f may change the slot. Entries of buckets ahead are on their way meanwhile.
+  template <class F>
+  void for_each(const Segment& segment, F f) const {
+    const auto for_each_slot = [this](std::uint64_t bucket, auto g) {
+      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+        if (const SlotWord seen = word({bucket, slot}); seen.is_entry()) g(Position{bucket, slot}, seen);
+      }
+    };
+    constexpr std::uint64_t kAhead = 4;
+    for (std::uint64_t bucket = 0; bucket <= mask_; ++bucket) {
+      if (bucket + kAhead <= mask_) {
+        for_each_slot(bucket + kAhead, [&](Position, SlotWord seen) {
+          if (segment.holds(seen.offset(), kWord)) prefetch(segment.at(seen.offset()));
+        });
+      }
+      for_each_slot(bucket, f);
+    }
+  }
+
   struct Found {
     bool found = false;
     Position at;     // of the entry, or where it goes

@@ -279,15 +279,11 @@ class LockedShard {
   // The same of a table that it has, or had before.
   template <class F>
   void for_each_in(const SlotTable& slots, F f) const {
-    for (std::uint64_t bucket = 0; bucket < slots.bucket_count(); ++bucket) {
-      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
-        const SlotTable::Position at{bucket, slot};
-        if (!slots.word(at).is_entry()) continue;
-        SlotTable::Found found;
-        take_found(slots, at, found);
-        f(found);
-      }
-    }
+    slots.for_each(segment_, [&](SlotTable::Position at, SlotWord) {
+      SlotTable::Found found;
+      take_found(slots, at, found);
+      f(found);
+    });
   }
 
  private:

@@ -61,27 +61,14 @@ inline void rebuild_table(const Writer& writer, Heap& heap, Shard& shard, std::u
   SlotTable next(segment.buckets(made), made.buckets());
   if (!old.none()) {
     const SlotTable before(segment.buckets(old), old.buckets());
-    const auto for_each_slot = [&](std::uint64_t bucket, auto f) {
-      for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
-        if (const SlotWord word = before.word({bucket, slot}); word.is_entry()) f(word);
+    before.for_each(segment, [&](SlotTable::Position, SlotWord word) {
+      Entry entry;
+      if (!read_entry(segment, word.offset(), entry)) {
+        heap.give_run(segment.page_of(made.offset()));
+        fail_corrupted(writer.attachment.name(), "a slot refers to something that is no entry");
       }
-    };
-    constexpr std::uint64_t kAhead = 4;  // buckets: their entries are on the way while earlier ones are hashed
-    for (std::uint64_t bucket = 0; bucket < old.buckets(); ++bucket) {
-      if (bucket + kAhead < old.buckets()) {
-        for_each_slot(bucket + kAhead, [&](SlotWord word) {
-          if (segment.holds(word.offset(), kWord)) prefetch(segment.at(word.offset()));
-        });
-      }
-      for_each_slot(bucket, [&](SlotWord word) {
-        Entry entry;
-        if (!read_entry(segment, word.offset(), entry)) {
-          heap.give_run(segment.page_of(made.offset()));
-          fail_corrupted(writer.attachment.name(), "a slot refers to something that is no entry");
-        }
-        next.adopt(hash_key(segment, entry.key(segment)).hash, word);
-      });
-    }
+      next.adopt(hash_key(segment, entry.key(segment)).hash, word);
+    });
   }
   store_table(shard, made);
   step_epoch(shard);

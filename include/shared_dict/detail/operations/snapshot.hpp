@@ -5,9 +5,9 @@
 //   begin the file | lock all shards, ascending | copy the last one, unlock it, the one before it, ... | checksums, write, fsync, rename
 //
 // A shard that isn't copied yet is locked, and one that is copied was locked since that moment, so each is copied as it was then; an update
-// of several shards is in all of the copies or in none. Nobody who has one of the locks waits for another that is held here in a
-// circle, as no further lock is taken. The copy goes to private memory: writers wait for a copy of their shard and of those behind it, as
-// fast as memory is, and never for a disk. The price is memory for all that is stored, given back as it is written. Readers notice
+// of several shards is in all of the copies or in none. Nobody waits in a circle, as no further lock is taken while shards are given back. The
+// copy goes to private memory that was got before: writers wait for a copy of their shard and of those behind it, as fast as memory
+// is, and never for a disk. The price is memory for all that is stored, given back as it is written. Readers notice
 // nothing. A process that dies has changed nothing in the dictionary; its locks come free as always, and the file that it had begun goes with
 // the next save to the same path.
 //
@@ -39,6 +39,16 @@ using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 // Items in private memory, as they lie in the file.
 class SavedBlocks {
  public:
+  // Gets memory for so many bytes, and has the system give it: that takes longer than filling it.
+  void prepare(std::uint64_t all) {
+    for (std::uint64_t at = 0; at < all; at += kBlockBytes - sizeof(SavedBlock)) {
+      Block block = make_block(kBlockBytes);
+      const std::uint64_t used = std::min<std::uint64_t>(kBlockBytes, all - at);
+      for (std::size_t page = 0; page < used; page += 4096) block.bytes[page] = std::byte{0};
+      prepared_.push_back(std::move(block));
+    }
+  }
+
   void add(Bytes key, Bytes value) {
     const std::size_t size = kWord + key.size() + value.size();
     if (blocks_.empty() || blocks_.back().capacity - blocks_.back().size < size) begin_block(size);
@@ -52,6 +62,9 @@ class SavedBlocks {
     ++block.items;
     content_bytes_ += key.size() + value.size();
   }
+
+  // What was prepared and isn't needed goes.
+  void end() noexcept { prepared_.clear(); }
 
   // The sums of the header.
   void count(SavedHeader& header) const noexcept {
@@ -84,14 +97,24 @@ class SavedBlocks {
     std::uint64_t items = 0;
   };
 
+  static Block make_block(std::size_t capacity) {
+    return {std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity};  // make_unique would fill it
+  }
+
   void begin_block(std::size_t size) {
     const std::size_t capacity = std::max(kBlockBytes, sizeof(SavedBlock) + size);
-    blocks_.push_back({std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity});
+    if (capacity == kBlockBytes && !prepared_.empty()) {
+      blocks_.push_back(std::move(prepared_.back()));
+      prepared_.pop_back();
+    } else {
+      blocks_.push_back(make_block(capacity));
+    }
   }
 
   static constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 
   std::vector<Block> blocks_;
+  std::vector<Block> prepared_;
   std::uint64_t content_bytes_ = 0;
 };
 
@@ -114,9 +137,13 @@ inline SavedHeader saved_header(const Identity& identity) noexcept {
 inline SavedBlocks copy_out(const Writer& writer) {
   const Segment& segment = writer.attachment.segment();
   SavedBlocks blocks;
+  // The counts are hints, and may be damaged; but every entry, its sizes included, lies in committed memory.
+  const std::uint64_t committed = std::uint64_t{segment.committed_pages().value_or(0)} << segment.page_shift();
+  blocks.prepare(std::min(count_bytes(segment) + count_items(segment) * kWord, committed));
   for (std::vector<LockedShard> shards = lock_all(writer); !shards.empty(); shards.pop_back()) {
     shards.back().for_each([&](const SlotTable::Found& found) { blocks.add(found.entry.key(segment), found.entry.value(segment)); });
   }
+  blocks.end();
   return blocks;
 }
 

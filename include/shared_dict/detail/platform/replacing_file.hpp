@@ -77,9 +77,12 @@ class ReplacingFile {
     std::error_code error;
     file_ = create_new(temporary_, mode, error);
     if (file_) {
-      // Somebody may have taken it for one that was left.
-      if (try_lock(file_) && is_own()) return {};
+      error = try_lock(file_);
+      if (!error && is_own()) return {};
+      if (error && !is_busy(error)) ::unlink(temporary_.c_str());
       file_.reset();
+      // Otherwise somebody has taken it for one that was left.
+      if (error && !is_busy(error)) return error;
     } else if (error == std::errc::file_exists) {
       if (const std::error_code refused = remove_left()) return refused;
     } else {
@@ -108,7 +111,13 @@ class ReplacingFile {
   }
 
  private:
-  static bool try_lock(const FileDescriptor& file) noexcept { return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0; }
+  static std::error_code try_lock(const FileDescriptor& file) noexcept {
+    while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EINTR) return last_error();
+    }
+    return {};
+  }
+  static bool is_busy(const std::error_code& error) noexcept { return error == std::errc::operation_would_block; }
 
   bool is_own() const noexcept { return is_still(file_); }
   bool is_still(const FileDescriptor& file) const noexcept {
@@ -121,13 +130,12 @@ class ReplacingFile {
   std::error_code remove_left() const noexcept {
     std::error_code error;
     const FileDescriptor left = open_file(temporary_, O_RDONLY | O_NONBLOCK, 0, error);
-    if (error == std::errc::no_such_file_or_directory) return {};
+    if (!error) error = try_lock(left);
+    if (error == std::errc::no_such_file_or_directory || is_busy(error)) return {};
     if (error) return error;
-    if (!try_lock(left)) return errno == EWOULDBLOCK ? std::error_code{} : last_error();
-    const bool still = is_still(left);
-    const std::error_code refused = still ? remove_file(temporary_) : std::error_code{};
+    if (is_still(left)) error = remove_file(temporary_);
     ::flock(left.get(), LOCK_UN);
-    return refused;
+    return error;
   }
 
   // A forked child has the descriptor too: closing it wouldn't drop the lock.
