@@ -71,8 +71,9 @@ void check(const Dict& d, std::uint64_t items, std::size_t size) {
 
 void print(const std::string& what, const Series& took, const Series& copied, std::size_t bytes) {
   const double seconds = took.median() / 1e9;
-  std::cout << "  " << std::left << std::setw(34) << what << std::right << std::fixed << std::setprecision(3) << std::setw(9) << seconds
-            << std::setprecision(0) << std::setw(9) << static_cast<double>(bytes) / seconds / 1e6 << std::setprecision(2) << std::setw(9)
+  std::cout << "  " << std::left << std::setw(34) << what << std::right << std::fixed << std::setprecision(3)
+            << std::setw(9) << seconds << std::setprecision(0) << std::setw(9)
+            << static_cast<double>(bytes) / seconds / 1e6 << std::setprecision(2) << std::setw(9)
             << median_ratio(took, copied) << '\n';
 }
 
@@ -95,7 +96,9 @@ bool run_shape(const Settings& settings, std::size_t value_size) {
   for (std::uint64_t i = 0; i < items; ++i) d.insert(i, value_of(i, value_size));
 
   Series saves, copies, loads, loads_over, makes;
-  const auto time = [](Series& series, const std::function<void()>& what) { series.ns.push_back(seconds_of(what) * 1e9); };
+  const auto time = [](Series& series, const std::function<void()>& what) {
+    series.ns.push_back(seconds_of(what) * 1e9);
+  };
   for (std::size_t round = 0; round < settings.rounds; ++round) {
     time(saves, [&] { d.save(saved); });
     time(copies, [&] { copy_plainly(saved, copied); });

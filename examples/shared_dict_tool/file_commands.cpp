@@ -21,7 +21,8 @@ class ShownProgress {
   detail::Progress progress() {
     if (::isatty(STDERR_FILENO) == 0) return {};
     return [this](std::uint64_t done, std::uint64_t total) {
-      const auto percent = static_cast<int>(total == 0 ? 100 : static_cast<double>(done) * 100 / static_cast<double>(total));
+      const auto percent =
+          static_cast<int>(total == 0 ? 100 : static_cast<double>(done) * 100 / static_cast<double>(total));
       if (percent == shown_) return;
       shown_ = percent;
       std::cerr << "\r  " << percent << " %" << (percent == 100 ? "\r       \r" : "") << std::flush;

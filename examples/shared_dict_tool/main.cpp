@@ -60,8 +60,8 @@ struct Command {
 };
 
 const std::map<std::string, Command> kCommands{
-    {"list", {list, 0, 0}},   {"info", {info, 1, 1}},   {"keys", {keys, 1, 2}}, {"get", {get, 2, 2}},
-    {"watch", {watch, 1, 1}}, {"audit", {audit, 1, 1}}, {"reap", {reap, 1, 1}}, {"remove", {remove, 1, 1}},
+    {"list", {list, 0, 0}},        {"info", {info, 1, 1}},         {"keys", {keys, 1, 2}}, {"get", {get, 2, 2}},
+    {"watch", {watch, 1, 1}},      {"audit", {audit, 1, 1}},       {"reap", {reap, 1, 1}}, {"remove", {remove, 1, 1}},
     {"export", {export_to, 2, 2}}, {"import", {import_from, 2, 2}}};
 
 int run(const Arguments& arguments) {

@@ -145,6 +145,39 @@ TEST_CASE("a load is one step for those who write: they find all of the old item
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
+TEST_CASE("who reads while others load gets one of the values that were saved, and never a miss") {
+  constexpr std::uint64_t kItems = 200;
+  const UniqueName name;
+  const Place place;
+  Texts d = Texts::create(name.str(), {.heap_size = std::size_t{4} << 20});
+  for (const std::uint64_t version : {1, 2}) {
+    for (std::uint64_t i = 0; i < kItems; ++i) d[std::to_string(i)] = pattern_of(i, version, 50 + 40 * version + i);
+    d.save(place.path() / std::to_string(version));
+  }
+  SharedArea<Turns> turns;
+  std::vector<std::unique_ptr<Forked>> readers;
+  for (std::uint64_t reader = 0; reader < 2; ++reader) {
+    readers.push_back(std::make_unique<Forked>([&, reader](auto say) {
+      for (std::uint64_t i = reader; turns->stop.load() == 0; i = (i + 7) % kItems) {
+        const auto value = d.get(std::to_string(i));
+        const auto version = value ? version_in(*value, i) : std::nullopt;
+        if (!version || *version < 1 || *version > 2 || value->size() != 50 + 40 * *version + i) {
+          say("key " + std::to_string(i) + (value ? " has no value that was saved" : " is missing"));
+          return 1;
+        }
+        turns->moved.fetch_add(1);
+      }
+      return 0;
+    }));
+  }
+  Effort effort(500);
+  while (effort.more()) d.load(place.path() / std::to_string(1 + effort.done() % 2));
+  turns->stop = 1;
+  for (auto& reader : readers) SHARED_DICT_REQUIRE_ENDED_WELL(reader->wait());
+  SHARED_DICT_REQUIRE_SOUND(d);
+  report("reads beside loads", {{"loads", effort.done()}, {"reads", turns->moved.load()}});
+}
+
 TEST_CASE("processes that save to one file at once leave one of their files, whole") {
   constexpr int kSavers = 4;
   const Place place;

@@ -213,7 +213,8 @@ TEST_CASE("a file that is too short or too long is refused whole") {
   const auto items = sorted_items(d);
   for (std::size_t length = 0; length < whole.size(); ++length) {
     write_file(files.path, whole.substr(0, length));
-    const std::error_code code = length % 50 == 0 ? refusal(d, items, files.path) : error_of([&] { d.load(files.path); });
+    const std::error_code code =
+        length % 50 == 0 ? refusal(d, items, files.path) : error_of([&] { d.load(files.path); });
     INFO("length " << length << ": " << code.message());
     REQUIRE(code == errc::corrupted);
   }
@@ -317,7 +318,8 @@ TEST_CASE("files that can't be read or written are named, with the system's reas
   const auto fails = [&](auto call, std::errc reason, const fs::path& path) {
     const std::error_code code = error_of(call);
     INFO(code.message() << ": " << message_of(call));
-    return code.category() == std::system_category() && code == reason && message_of(call).find(path.string()) != std::string::npos;
+    return code.category() == std::system_category() && code == reason &&
+           message_of(call).find(path.string()) != std::string::npos;
   };
   const fs::path nowhere = files.place.path() / "missing" / "saved";
   REQUIRE(fails([&] { d.save(nowhere); }, std::errc::no_such_file_or_directory, nowhere));
@@ -335,7 +337,7 @@ TEST_CASE("files that can't be read or written are named, with the system's reas
   REQUIRE(d.size() == 20);
 }
 
-TEST_CASE("a file to load from that isn't there makes an empty dictionary, and is no reason for one that is there to look for it") {
+TEST_CASE("without the file to load from a new dictionary is empty, and one that is there doesn't look for it") {
   const UniqueName name;
   const Files files;
   const Options options{.heap_size = kMiB, .load_from = files.path};
@@ -441,7 +443,8 @@ TEST_CASE("a disk that is full leaves the file that was saved before, and nothin
     const std::error_code code = error_of([&] { d.save(path); });
     say(message_of([&] { d.save(path); }));
     if (code != std::errc::no_space_on_device || code.category() != std::system_category()) return 10;
-    if (read_file(path) != whole || std::distance(fs::directory_iterator(place), fs::directory_iterator{}) != 1) return 11;
+    if (read_file(path) != whole || std::distance(fs::directory_iterator(place), fs::directory_iterator{}) != 1)
+      return 11;
     d.load(path);
     if (d.size() != 1 || d.at("a") != "saved" || !d.audit().ok()) return 12;
     // The place of the dictionary itself has no room: it isn't made.

@@ -54,7 +54,8 @@ struct SavedBlock {
   std::uint64_t checksum = 0;
 };
 
-static_assert(sizeof(SavedHeader) == 15 * 8 + 2 * kTypeNameBytes + 8 && sizeof(SavedBlock) == 24, "the file's layout has no gaps");
+static_assert(sizeof(SavedHeader) == 15 * 8 + 2 * kTypeNameBytes + 8 && sizeof(SavedBlock) == 24,
+              "the file's layout has no gaps");
 
 // A number as it lies in the file, or back.
 constexpr std::uint64_t little_endian(std::uint64_t number) noexcept {
@@ -71,8 +72,9 @@ constexpr std::uint64_t little_endian(std::uint64_t number) noexcept {
 inline SavedHeader little_endian(SavedHeader header) noexcept {
   SavedHeader& h = header;
   for (std::uint64_t* const number :
-       {&h.magic, &h.version, &h.byte_order, &h.file_bytes, &h.items, &h.content_bytes, &h.heap_size, &h.max_items, &h.key_fixed_bytes,
-        &h.value_fixed_bytes, &h.value_alignment, &h.type_fingerprint, &h.key_name_bytes, &h.value_name_bytes, &h.zero, &h.checksum}) {
+       {&h.magic, &h.version, &h.byte_order, &h.file_bytes, &h.items, &h.content_bytes, &h.heap_size, &h.max_items,
+        &h.key_fixed_bytes, &h.value_fixed_bytes, &h.value_alignment, &h.type_fingerprint, &h.key_name_bytes,
+        &h.value_name_bytes, &h.zero, &h.checksum}) {
     *number = little_endian(*number);
   }
   return header;
@@ -84,7 +86,8 @@ inline std::uint64_t checksum_of(const SavedHeader& in_file) noexcept {
 }
 
 // Of block `number` of the file whose header has the checksum `header`; `items` are its bytes.
-inline std::uint64_t checksum_of(const SavedBlock& block, std::uint64_t header, std::uint64_t number, const void* items) noexcept {
+inline std::uint64_t checksum_of(const SavedBlock& block, std::uint64_t header, std::uint64_t number,
+                                 const void* items) noexcept {
   const std::array<std::uint64_t, 4> before{little_endian(header), little_endian(number), little_endian(block.bytes),
                                             little_endian(block.items)};
   return hash_bytes(items, static_cast<std::size_t>(block.bytes), hash_bytes(before.data(), sizeof before, 0));

@@ -58,7 +58,8 @@ class Replacement {
     Part& part = parts_[index];
     if (part.items == items_[index]) return false;
     SlotTable slots(segment_.buckets(part.table), part.table.buckets());
-    const SlotTable::Found found = slots.find(segment_, key, [&] { shard.damaged("a slot refers to something that is no entry"); });
+    const SlotTable::Found found =
+        slots.find(segment_, key, [&] { shard.damaged("a slot refers to something that is no entry"); });
     if (found.found) return false;
     const std::uint64_t block = shard.allocate(key, value, LockedShard::Purpose::addition);
     slots.store(found.at, SlotWord(block, hash_tag(key.hash)));
@@ -89,7 +90,7 @@ class Replacement {
   // What was taken is given back by a repair, which this process does itself if it can.
   void give_up() noexcept {
     for (LockedShard& shard : shards_) {
-      if (!shard.mine()) return;  // forked in between: all this is the parent's
+      if (!shard.mine()) return;                                 // forked in between: all this is the parent's
       shard.fields().dirty.store(1, std::memory_order_relaxed);  // relaxed: read under the lock
       try {
         shard.make_current();

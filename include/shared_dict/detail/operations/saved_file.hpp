@@ -66,10 +66,12 @@ class SavedFile {
       read(at, &block, sizeof block);
       block = {little_endian(block.bytes), little_endian(block.items), little_endian(block.checksum)};
       const std::uint64_t begin = at + sizeof block;
-      if (begin > header_.file_bytes || block.bytes > header_.file_bytes - begin) damaged(at, "a block is longer than the file");
+      if (begin > header_.file_bytes || block.bytes > header_.file_bytes - begin)
+        damaged(at, "a block is longer than the file");
       if (buffer_.size() < block.bytes) buffer_.resize(static_cast<std::size_t>(block.bytes));
       read(begin, buffer_.data(), static_cast<std::size_t>(block.bytes));
-      if (checksum_of(block, header_.checksum, number, buffer_.data()) != block.checksum) damaged(at, "a checksum is wrong");
+      if (checksum_of(block, header_.checksum, number, buffer_.data()) != block.checksum)
+        damaged(at, "a checksum is wrong");
       Bytes rest(buffer_.data(), static_cast<std::size_t>(block.bytes));
       std::uint64_t left = block.items;
       for (; left != 0 && rest.size() >= kWord; --left) {
@@ -92,7 +94,8 @@ class SavedFile {
 
   [[noreturn]] SHARED_DICT_COLD void damaged(std::uint64_t at, const char* what) const {
     fail(errc::corrupted, name_,
-         path_.string() + " is damaged at byte " + std::to_string(at) + ": " + what + "; nothing was loaded: take another copy of it");
+         path_.string() + " is damaged at byte " + std::to_string(at) + ": " + what +
+             "; nothing was loaded: take another copy of it");
   }
 
  private:
@@ -111,22 +114,25 @@ class SavedFile {
   }
 
   void read_header(std::uint64_t file_bytes) {
-    const auto refuse = [&](const std::string& what) { fail(errc::incompatible_layout, name_, path_.string() + " " + what); };
+    const auto refuse = [&](const std::string& what) {
+      fail(errc::incompatible_layout, name_, path_.string() + " " + what);
+    };
     SavedHeader in_file;
     if (file_bytes < sizeof in_file) damaged(file_bytes, "it ends there");
     read(0, &in_file, sizeof in_file);
     header_ = little_endian(in_file);
     if (header_.magic != kSavedMagic) refuse("is no saved dictionary");
     if (header_.version != kSavedVersion) {
-      refuse("has format " + std::to_string(header_.version) + ", this program knows format " + std::to_string(kSavedVersion) +
-             ": load it with the version of the library that saved it");
+      refuse("has format " + std::to_string(header_.version) + ", this program knows format " +
+             std::to_string(kSavedVersion) + ": load it with the version of the library that saved it");
     }
     if (header_.checksum != checksum_of(in_file)) damaged(0, "the header's checksum is wrong");
     if (header_.byte_order != kSavedByteOrder) refuse("was saved on a machine of another byte order");
     if (file_bytes < header_.file_bytes) damaged(file_bytes, "it ends there");
     if (file_bytes > header_.file_bytes) damaged(header_.file_bytes, "something follows its end");
     const bool possible = header_.key_name_bytes <= kTypeNameBytes && header_.value_name_bytes <= kTypeNameBytes &&
-                          header_.key_fixed_bytes <= EntrySizes::kMaxKey && header_.value_fixed_bytes <= EntrySizes::kMaxValue &&
+                          header_.key_fixed_bytes <= EntrySizes::kMaxKey &&
+                          header_.value_fixed_bytes <= EntrySizes::kMaxValue &&
                           std::has_single_bit(header_.value_alignment) && header_.value_alignment <= 4096;
     if (!possible) damaged(0, "the header says what can't be");
   }
@@ -139,7 +145,8 @@ class SavedFile {
 
   bool fits(EntrySizes sizes) const noexcept {
     return (header_.key_fixed_bytes == 0 || sizes.key() == header_.key_fixed_bytes) &&
-           (header_.value_fixed_bytes == 0 || sizes.value() == header_.value_fixed_bytes) && sizes.value() <= EntrySizes::kMaxValue;
+           (header_.value_fixed_bytes == 0 || sizes.value() == header_.value_fixed_bytes) &&
+           sizes.value() <= EntrySizes::kMaxValue;
   }
 
   std::string name_;

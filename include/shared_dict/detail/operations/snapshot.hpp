@@ -141,7 +141,8 @@ inline SavedBlocks copy_out(const Writer& writer) {
   const std::uint64_t committed = std::uint64_t{segment.committed_pages().value_or(0)} << segment.page_shift();
   blocks.prepare(std::min(count_bytes(segment) + count_items(segment) * kWord, committed));
   for (std::vector<LockedShard> shards = lock_all(writer); !shards.empty(); shards.pop_back()) {
-    shards.back().for_each([&](const SlotTable::Found& found) { blocks.add(found.entry.key(segment), found.entry.value(segment)); });
+    shards.back().for_each(
+        [&](const SlotTable::Found& found) { blocks.add(found.entry.key(segment), found.entry.value(segment)); });
   }
   blocks.end();
   return blocks;
@@ -156,8 +157,9 @@ inline void begin_file(const Writer& writer, ReplacingFile& file, unsigned mode)
     const std::string& name = writer.attachment.name();
     if (error != std::errc::resource_unavailable_try_again) fail_file(error, name, "can't create", file.temporary());
     if (Clock::now() >= deadline) {
-      fail(errc::lock_timeout, name, "another process writes " + file.temporary().string() + "; waited " +
-                                         std::to_string(writer.timeout().count()) + " ms: let it go on or end it, or save to another file");
+      fail(errc::lock_timeout, name,
+           "another process writes " + file.temporary().string() + "; waited " +
+               std::to_string(writer.timeout().count()) + " ms: let it go on or end it, or save to another file");
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -176,13 +178,15 @@ inline void save(const Writer& writer, const std::filesystem::path& path, const 
 
   std::uint64_t done = 0;
   const auto write = [&](const void* bytes, std::size_t size) {
-    if (const auto error = file.append(bytes, size)) fail_file(error, writer.attachment.name(), "can't write", file.temporary());
+    if (const auto error = file.append(bytes, size))
+      fail_file(error, writer.attachment.name(), "can't write", file.temporary());
     done += size;
     if (progress) progress(done, header.file_bytes);
   };
   write(&in_file, sizeof in_file);
   blocks.give_out(header.checksum, [&](Bytes bytes) { write(bytes.data(), bytes.size()); });
-  if (const auto error = file.replace()) fail_file(error, writer.attachment.name(), "can't bring to the disk, or rename, what is to be", path);
+  if (const auto error = file.replace())
+    fail_file(error, writer.attachment.name(), "can't bring to the disk, or rename, what is to be", path);
 }
 
 // What could never be, before anything is tried.
@@ -192,16 +196,20 @@ inline void require_loadable(const Writer& writer, const SavedFile& file, const 
   const SavedHeader& header = file.header();
   if (header.type_fingerprint != identity.type_fingerprint || header.key_fixed_bytes != identity.key_fixed_bytes ||
       header.value_fixed_bytes != identity.value_fixed_bytes) {
-    fail(errc::type_mismatch, name, path.string() + " was saved from a " + to_text(file.types()) + ", and this is a " +
-                                        to_text(types_of(identity)) + ": load it into a dictionary of its types");
+    fail(errc::type_mismatch, name,
+         path.string() + " was saved from a " + to_text(file.types()) + ", and this is a " +
+             to_text(types_of(identity)) + ": load it into a dictionary of its types");
   }
   if (header.content_bytes > identity.heap_size) {
-    fail(errc::heap_full, name, path.string() + " holds keys and values of " + std::to_string(header.content_bytes) + " bytes, and heap_size is " +
-                                    std::to_string(identity.heap_size) + ": create it with a larger Options::heap_size");
+    fail(errc::heap_full, name,
+         path.string() + " holds keys and values of " + std::to_string(header.content_bytes) +
+             " bytes, and heap_size is " + std::to_string(identity.heap_size) +
+             ": create it with a larger Options::heap_size");
   }
   if (identity.max_items != 0 && header.items > identity.max_items) {
-    fail(errc::too_many_items, name, path.string() + " holds " + std::to_string(header.items) + " items, and max_items is " +
-                                         std::to_string(identity.max_items) + ": create it with a larger Options::max_items");
+    fail(errc::too_many_items, name,
+         path.string() + " holds " + std::to_string(header.items) + " items, and max_items is " +
+             std::to_string(identity.max_items) + ": create it with a larger Options::max_items");
   }
 }
 
@@ -221,7 +229,8 @@ void load(const Writer& writer, SavedFile& file, const std::filesystem::path& pa
     replacement.run([&] {
       file.for_each(
           [&](Bytes key, Bytes value) {
-            if (!replacement.add(hash_key(segment, key), value)) file.damaged(0, "a key comes twice, or it has changed since it was checked");
+            if (!replacement.add(hash_key(segment, key), value))
+              file.damaged(0, "a key comes twice, or it has changed since it was checked");
           },
           [&](std::uint64_t read) {
             if (!progress) return;

@@ -20,7 +20,8 @@
 
 namespace shared_dict::detail {
 
-inline std::error_code write_at(const FileDescriptor& file, std::uint64_t offset, const void* from, std::size_t size) noexcept {
+inline std::error_code write_at(const FileDescriptor& file, std::uint64_t offset, const void* from,
+                                std::size_t size) noexcept {
   const SizeSignalHeld held;
   const auto* at = static_cast<const char*>(from);
   while (size > 0) {
