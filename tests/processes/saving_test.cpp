@@ -150,7 +150,7 @@ TEST_CASE("who reads while others load gets one of the values that were saved, a
   const UniqueName name;
   const Place place;
   Texts d = Texts::create(name.str(), {.heap_size = std::size_t{4} << 20});
-  for (const std::uint64_t version : {1, 2}) {
+  for (const std::uint64_t version : {1U, 2U}) {
     for (std::uint64_t i = 0; i < kItems; ++i) d[std::to_string(i)] = pattern_of(i, version, 50 + 40 * version + i);
     d.save(place.path() / std::to_string(version));
   }
