@@ -351,8 +351,13 @@ inline bool leads_to(int descriptor, const FileId& id) noexcept {
 // f(descriptor) for each descriptor of this process, and perhaps for numbers that are none.
 template <class F>
 void for_each_descriptor(F f) noexcept {
+#if defined(__linux__) || defined(__APPLE__)
 #ifdef SHARED_DICT_LINUX
-  if (DIR* const all = ::opendir("/proc/self/fd"); all != nullptr) {
+  constexpr const char* kDescriptors = "/proc/self/fd";
+#else
+  constexpr const char* kDescriptors = "/dev/fd";
+#endif
+  if (DIR* const all = ::opendir(kDescriptors); all != nullptr) {
     while (const dirent* const entry = ::readdir(all)) {
       if (entry->d_name[0] != '.') f(std::atoi(entry->d_name));
     }
