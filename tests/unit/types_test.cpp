@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <memory>
@@ -195,7 +196,7 @@ void long_vectors_survive() {
   using Elements = std::vector<Element>;
   const UniqueName name;
   auto d = SharedDict<int, Elements>::create(name.str(), {.heap_size = 8 * kMiB});
-  for (const std::size_t bytes : {4095, 4096, 4097, 8192, 12'288, 12'289, 100'000}) {
+  for (const std::size_t bytes : std::initializer_list<std::size_t>{4095, 4096, 4097, 8192, 12'288, 12'289, 100'000}) {
     for (std::size_t count = bytes / kBytes; count <= bytes / kBytes + 1; ++count) {
       Elements value(count);
       std::size_t at = 0;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <shared_dict/detail/bytes/saved.hpp>
+#include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/operations/lifecycle.hpp>
 #include <shared_dict/detail/platform/replacing_file.hpp>
 
