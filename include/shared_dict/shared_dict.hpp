@@ -457,7 +457,8 @@ class SharedDict {
   /// Readers notice nothing. Writers wait until their part of the dictionary is copied to this process's memory, at the speed of
   /// memory; never for the disk. Needs as much memory as is stored. Linear in that. `progress` may do anything with the dictionary.
   /// \throws errc::lock_timeout, also if another process saves to the same path; Error in the system category, which names the file.
-  /// Then the file is as it was before. After a crash too; what was written beside it then goes with the next save to the same path.
+  /// Then the file is as it was before, unless only its directory couldn't be brought to the disk. After a crash too; what was written beside
+  /// it then goes with the next save to the same path. A child that `progress` forks gets errc::would_deadlock.
   void save(const std::filesystem::path& path, const Progress& progress = {}) const {
     const auto keep = attachment_;
     detail::save(writing(), path, progress);

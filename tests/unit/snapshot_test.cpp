@@ -13,10 +13,13 @@
 #include <vector>
 
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/expect.hpp"
 #include "support/families.hpp"
 #include "support/place.hpp"
@@ -413,6 +416,80 @@ TEST_CASE("the progress of a save may use the dictionary; that of a load is refu
   d.close();
   REQUIRE(error_of([&] { d.save(files.path); }) == errc::closed);
   REQUIRE(error_of([&] { d.load(files.path); }) == errc::closed);
+}
+
+TEST_CASE("damage is told by save and load, which then leave file and dictionary as they were") {
+  const UniqueName name;
+  const Files files;
+  Texts d = Texts::create(name.str(), kSmall);
+  fill(d);
+  d.save(files.path);
+  const std::string saved = files.bytes();
+  const auto items = sorted_items(d);
+  const auto attachment =
+      detail::Lifecycle(name.str(), {}, kHangDeadline).open(detail::OpenMode::attach, {}, detail::stored_types<std::string, std::string>());
+  for (std::uint32_t i = 0; i < attachment->segment().shard_count(); ++i) {
+    detail::Word64& table = attachment->segment().shard(i).table;
+    if (table.load() == 0) continue;
+    for (const int bit : {1, 13, 30, 50}) {
+      table.fetch_xor(std::uint64_t{1} << bit);
+      CHECK(error_of([&] { d.load(files.path); }) == errc::corrupted);
+      CHECK(error_of([&] { d.save(files.path); }) == errc::corrupted);
+      table.fetch_xor(std::uint64_t{1} << bit);
+    }
+  }
+  REQUIRE(files.bytes() == saved);
+  REQUIRE(sorted_items(d) == items);
+  d.load(files.path);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("an item of another size than all of them isn't saved over a good file") {
+  const UniqueName name;
+  const Files files;
+  Numbers d = Numbers::create(name.str(), kSmall);
+  for (std::uint64_t i = 0; i < 100; ++i) d.insert(i, i);
+  d.save(files.path);
+  const std::string saved = files.bytes();
+  const auto attachment = detail::Lifecycle(name.str(), {}, kHangDeadline)
+                              .open(detail::OpenMode::attach, {}, detail::stored_types<std::uint64_t, std::uint64_t>());
+  {
+    const detail::Writer writer(*attachment, kHangDeadline);
+    detail::LockedShard shard(writer, 0);
+    detail::store_word(attachment->segment().at(shard.find_any().entry.offset), detail::EntrySizes(8, 0).bits());
+  }
+  REQUIRE(error_of([&] { d.save(files.path); }) == errc::corrupted);
+  REQUIRE(files.bytes() == saved);
+}
+
+TEST_CASE("a child forked in the middle of a save leaves it to its parent") {
+  const UniqueName name;
+  const Files files;
+  Texts d = Texts::create(name.str(), kSmall);
+  fill(d);
+  for (const bool child_throws : {false, true}) {
+    pid_t child = 0;
+    try {
+      d.save(files.path, [&](std::uint64_t, std::uint64_t) {
+        if (child != 0) return;
+        child = ::fork();
+        if (child == 0) child = -1;
+        if (child < 0 && child_throws) throw Stop();
+      });
+    } catch (const Stop&) {
+      if (child < 0) ::_exit(0);
+    } catch (const Error& error) {
+      if (child < 0) ::_exit(error.code() == errc::would_deadlock ? 0 : 1);
+      throw;
+    }
+    if (child < 0) ::_exit(2);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(status == 0);
+    REQUIRE(files.alone());
+    Texts again = Texts::create(name.str() + ".again", {.heap_size = kMiB, .load_from = files.path});
+    REQUIRE(sorted_items(again) == sorted_items(d));
+  }
 }
 
 TEST_CASE("a view stays through a load") {

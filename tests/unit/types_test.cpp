@@ -218,6 +218,29 @@ void long_vectors_survive() {
 
 }  // namespace
 
+namespace {
+
+/// Can be copied, but not made of nothing.
+struct Given {
+  explicit Given(int number) : number(number) {}
+  int number;
+  friend bool operator==(const Given&, const Given&) = default;
+};
+
+}  // namespace
+
+TEST_CASE("long vectors of what can't be made of nothing come back") {
+  const UniqueName name;
+  auto d = SharedDict<int, std::vector<Given>>::create(name.str(), {.heap_size = 4 * kMiB});
+  std::vector<Given> value;
+  for (int i = 0; i < 5000; ++i) value.emplace_back(i);
+  d.insert(1, value);
+  REQUIRE(d.at(1) == value);
+  std::vector<Given> out(value.begin(), value.begin() + 100);
+  REQUIRE(d.try_get(1, out));
+  REQUIRE(out == value);
+}
+
 TEST_CASE("long vectors come back whatever their elements' size and whatever they are read into") {
   long_vectors_survive<1>();
   long_vectors_survive<3>();

@@ -37,6 +37,14 @@ inline bool is_table(const Segment& segment, std::uint32_t index, TableWord tabl
          load_page_word(segment, page) == PageWord(PageKind::table, static_cast<std::uint32_t>(pages), index);
 }
 
+// Whether a run begins where this table does.
+inline bool is_run(const Writer& writer, TableWord table) {
+  const Segment& segment = writer.attachment.segment();
+  bool found = false;
+  PagePool(writer).for_each_run([&](std::uint32_t page, PageWord) { found = found || segment.page_offset(page) == table.offset(); });
+  return found;
+}
+
 inline void require_table(const Writer& writer, std::uint32_t index, TableWord table) {
   if (!table.none() && !is_table(writer.attachment.segment(), index, table)) {
     fail_corrupted(writer.attachment.name(), "a table lies outside the segment, or isn't the run that it should be");
@@ -149,6 +157,8 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   const std::vector<std::uint64_t> pinned = pinned_blocks(segment);
   const auto is_pinned_here = [&](std::uint64_t offset) { return std::binary_search(pinned.begin(), pinned.end(), offset); };
 
+  // Pages in the middle of a run have words from other times. Looked for before anything is given away.
+  if (!table.none() && !is_run(writer, table)) fail_corrupted(name, "a table isn't a run of its own");
   heap.forget_all();
   PagePool pool(writer);
   std::vector<std::uint32_t> orphans;  // runs without a live block: taken and not used yet, or not given back any more
@@ -226,7 +236,7 @@ SHARED_DICT_COLD inline void reset_shard(const Writer& writer, Heap& heap, Shard
   step_epoch(shard);
   const Segment& segment = writer.attachment.segment();
   const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
-  if (is_table(segment, index, table)) {
+  if (is_table(segment, index, table) && is_run(writer, table)) {
     SlotTable(segment.buckets(table), table.buckets()).forget_all();
   } else {
     store_table(shard, TableWord());

@@ -136,13 +136,23 @@ inline SavedHeader saved_header(const Identity& identity) noexcept {
 // All items as they are at one moment. Shards behind are unlocked first: they are taken off the end.
 inline SavedBlocks copy_out(const Writer& writer) {
   const Segment& segment = writer.attachment.segment();
+  const auto fits = [](std::uint64_t fixed, Bytes bytes) { return fixed == 0 || bytes.size() == fixed; };
   SavedBlocks blocks;
   // The counts are hints, and may be damaged; but every entry, its sizes included, lies in committed memory.
   const std::uint64_t committed = std::uint64_t{segment.committed_pages().value_or(0)} << segment.page_shift();
   blocks.prepare(std::min(count_bytes(segment) + count_items(segment) * kWord, committed));
   for (std::vector<LockedShard> shards = lock_all(writer); !shards.empty(); shards.pop_back()) {
-    shards.back().for_each(
-        [&](const SlotTable::Found& found) { blocks.add(found.entry.key(segment), found.entry.value(segment)); });
+    const LockedShard& shard = shards.back();
+    require_table(writer, shard.index(), shard.table_word());
+    shard.for_each([&](const SlotTable::Found& found) {
+      const Bytes key = found.entry.key(segment);
+      const Bytes value = found.entry.value(segment);
+      // What load would refuse mustn't take the place of a good file.
+      if (!fits(segment.shape().key_fixed_bytes, key) || !fits(segment.shape().value_fixed_bytes, value)) {
+        shard.damaged("an item has another size than all of them");
+      }
+      blocks.add(key, value);
+    });
   }
   blocks.end();
   return blocks;
@@ -185,6 +195,10 @@ inline void save(const Writer& writer, const std::filesystem::path& path, const 
   };
   write(&in_file, sizeof in_file);
   blocks.give_out(header.checksum, [&](Bytes bytes) { write(bytes.data(), bytes.size()); });
+  if (!file.mine()) {
+    fail(errc::would_deadlock, writer.attachment.name(), "this process was forked while its parent saved to " + path.string() +
+                                                             ", and the parent goes on with it: save again in the child");
+  }
   if (const auto error = file.replace())
     fail_file(error, writer.attachment.name(), "can't bring to the disk, or rename, what is to be", path);
 }

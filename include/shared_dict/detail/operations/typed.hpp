@@ -126,7 +126,13 @@ V decode_value(Bytes bytes, const std::string& name) {
 template <class V>
 class Room {
   using Traits = codec_traits<V>;
-  static constexpr bool kGrows = std::is_base_of_v<SequenceCodec<V>, codec<V>>;  // a codec of its user's makes all room at once
+  // Whether what is there stays when there is to be more room: not so with a codec of its user's, or where elements can't be made of nothing.
+  static constexpr bool kGrows = [] {
+    if constexpr (!kHasUserCodec<V> && std::is_base_of_v<SequenceCodec<V>, codec<V>>) {
+      return std::is_default_constructible_v<typename V::value_type>;
+    }
+    return false;
+  }();
   static constexpr std::size_t kElement = [] {
     if constexpr (kGrows) return sizeof(typename V::value_type);
     return std::size_t{1};

@@ -64,7 +64,7 @@ class ReplacingFile {
   // Leaves nothing, unless it has replaced the other one.
   ~ReplacingFile() {
     if (!file_) return;
-    if (is_own()) ::unlink(temporary_.c_str());
+    if (mine() && is_own()) ::unlink(temporary_.c_str());
     end();
   }
 
@@ -73,9 +73,13 @@ class ReplacingFile {
   // What errors are about.
   const std::filesystem::path& temporary() const noexcept { return temporary_; }
 
+  // False in a child that was forked since the beginning: the file and its lock are the parent's.
+  bool mine() const noexcept { return owner_ == ::getpid(); }
+
   // std::errc::resource_unavailable_try_again: another one is writing to the same path, or was at this moment.
   std::error_code begin(unsigned mode) noexcept {
     std::error_code error;
+    owner_ = ::getpid();
     file_ = create_new(temporary_, mode, error);
     if (file_) {
       error = try_lock(file_);
@@ -102,6 +106,7 @@ class ReplacingFile {
   // From now on the path leads to it. After an error it doesn't, unless only the directory could not be brought to the disk.
   std::error_code replace() {
     if (const std::error_code error = sync_file(file_)) return error;
+    if (!mine() || !is_own()) return std::make_error_code(std::errc::no_such_file_or_directory);  // somebody has taken it away
     if (const std::error_code error = rename_path(temporary_, path_)) return error;
     end();
     std::error_code error;
@@ -141,13 +146,14 @@ class ReplacingFile {
 
   // A forked child has the descriptor too: closing it wouldn't drop the lock.
   void end() noexcept {
-    ::flock(file_.get(), LOCK_UN);
+    if (mine()) ::flock(file_.get(), LOCK_UN);
     file_.reset();
   }
 
   std::filesystem::path path_;
   std::filesystem::path temporary_;
   FileDescriptor file_;
+  ::pid_t owner_ = 0;
   std::uint64_t size_ = 0;
 };
 
