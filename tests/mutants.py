@@ -177,8 +177,9 @@ MUTANTS = [
            critical=True),
     # ---- save and load
     Mutant("each shard is saved as it is at a time of its own", "operations/snapshot.hpp",
-           "  for (std::vector<LockedShard> shards = lock_all(writer); !shards.empty(); shards.pop_back()) {\n    shards.back().for_each(",
-           "  for (std::uint32_t i = 0; i < segment.shard_count(); ++i) {\n    LockedShard(writer, i).for_each(",
+           "  for (std::vector<LockedShard> shards = lock_all(writer); !shards.empty(); shards.pop_back()) {\n"
+           "    const LockedShard& shard = shards.back();",
+           "  for (std::uint32_t i = 0; i < segment.shard_count(); ++i) {\n    const LockedShard shard(writer, i);",
            "processes/saving_test.cpp"),
     Mutant("a load stores its tables before its intent is published", "operations/replacement.hpp",
            "    publish_intent(first, intent_);\n    carry_out_stores(segment_, stores_.data(), stores_.size());",
