@@ -222,7 +222,7 @@ namespace {
 
 /// Can be copied, but not made of nothing.
 struct Given {
-  explicit Given(int number) : number(number) {}
+  explicit Given(int given) : number(given) {}
   int number;
   friend bool operator==(const Given&, const Given&) = default;
 };
