@@ -219,7 +219,9 @@ TEST_CASE("a shard that was cleared keeps its table, unless that can't be right"
   REQUIRE(shard.table.load() == table);
   dictionary.clear_for_readers();
   const std::uint32_t page = dictionary.segment().page_of(TableWord(table).offset());
-  dictionary.segment().page(page).word.store(PageWord(PageKind::free, 1, 0).bits());
+  // Another shard's, so that nobody is given this page meanwhile.
+  const std::uint32_t other = &shard == &dictionary.segment().shard(0) ? 1 : 0;
+  dictionary.segment().page(page).word.store(PageWord(PageKind::table, 1, other).bits());
   dictionary.put("key1", "value");
   REQUIRE(shard.table.load() != table);
   REQUIRE(dictionary.get("key1") == std::optional<std::string>("value"));
