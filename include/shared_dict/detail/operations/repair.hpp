@@ -157,12 +157,11 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   const std::vector<std::uint64_t> pinned = pinned_blocks(segment);
   const auto is_pinned_here = [&](std::uint64_t offset) { return std::binary_search(pinned.begin(), pinned.end(), offset); };
 
-  // Pages in the middle of a run have words from other times. Looked for before anything is given away.
-  if (!table.none() && !is_run(writer, table)) fail_corrupted(name, "a table isn't a run of its own");
   heap.forget_all();
   PagePool pool(writer);
   std::vector<std::uint32_t> orphans;  // runs without a live block: taken and not used yet, or not given back any more
   std::size_t next = 0;                // into blocks
+  bool has_run = table.none();         // for its table: pages in the middle of a run have words from other times
   pool.for_each_run([&](std::uint32_t page, PageWord word) {
     const bool mine = word.kind() != PageKind::free && word.shard() == index;
     const std::uint64_t begin = segment.page_offset(page);
@@ -172,7 +171,11 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
     if (next != first && (!mine || word.kind() == PageKind::table)) fail_corrupted(name, "an entry lies in pages of another use");
     if (!mine) return;
     if (word.kind() == PageKind::table) {
-      if (table.none() || begin != table.offset()) orphans.push_back(page);
+      if (table.none() || begin != table.offset()) {
+        orphans.push_back(page);
+      } else {
+        has_run = true;
+      }
     } else if (word.kind() == PageKind::large) {
       if (next - first > 1 || (next != first && blocks[first] != begin)) fail_corrupted(name, "two entries share a block");
       if (next != first) return;
@@ -211,6 +214,7 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
     }
   });
   if (next != blocks.size()) fail_corrupted(name, "an entry lies in pages that nobody owns");
+  if (!has_run) fail_corrupted(name, "a table isn't a run of its own");
   for (const std::uint32_t page : orphans) pool.give(page);
 
   // relaxed, all: hints for others, released with the lock.
