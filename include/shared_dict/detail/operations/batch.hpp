@@ -1,12 +1,15 @@
 // Many items in one step (update).
 //
-//   lock the shards, ascending | room in the tables, entries for all items, the intent | publish it | the stores, one for each item |
-//   the intent ends | versions, counts, old blocks | unlock
+//   lock the shards, ascending | room in the tables, entries for all items, the intent | counts that rise | publish it |
+//   the stores, one for each item | the intent ends | versions, counts that fall, old blocks | unlock
 //
 // What happens is one store of one word for each item: a slot word, or a value word where the value is replaced in place. They are
 // written down as an intent (intent.hpp) and its publication is the moment: a process that dies before leaves blocks that no slot
 // refers to, and perhaps larger tables; one that dies after it has the rest stored by whoever finds it dead, while all its shards are still
 // locked. Between publication and the end of the intent nothing is freed and nothing else is changed, so its stores can be repeated.
+//
+// What is added is counted before it happens: if this process dies, its shards are repaired one after the other, and until the last of them
+// is, nobody may take the others to hold less than they do (max_items, heap_size).
 //
 // Other writers see none or all, as the shards stay locked. Readers, who take no locks, can see the items come one after the other.
 #pragma once
@@ -170,9 +173,7 @@ class Batch {
       }
       throw;
     }
-    for (const Step& step : steps_) {
-      if (!step.found.found) step.shard->count_insertions(1);
-    }
+    for (const Step& step : steps_) announce(step);
     Shard& first = shards_.front().fields();
     publish_intent(first, intent);
     carry_out_stores(segment_, stores.data(), stores.size());
@@ -195,11 +196,21 @@ class Batch {
     return {segment_.offset_of(&slots.at(step.found.at)), SlotWord(step.block, hash_tag(item.key.hash)).bits()};
   }
 
+  void announce(const Step& step) noexcept {
+    const BatchItem& item = *step.item;
+    if (!step.found.found) {
+      step.shard->count_insertions(1);
+      step.shard->count_item(item.key.bytes.size() + item.value.size());
+    } else if (const std::uint64_t before = step.found.entry.sizes.value(); item.value.size() > before) {
+      step.shard->count_bytes(item.value.size() - before);
+    }
+  }
+
   // Never fails: what can't be freed now is found by the shard's next repair.
   void finish(const Step& step, SlotTable& slots) noexcept {
     const BatchItem& item = *step.item;
     if (!step.found.found) {
-      step.shard->count_item(item.key.bytes.size() + item.value.size(), step.reused);
+      if (step.reused) step.shard->count_reused_tombstone();
     } else if (step.block != 0) {
       step.shard->finish_replacement(slots, step.found, item.value.size());
     }

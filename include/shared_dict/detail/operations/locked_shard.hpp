@@ -186,23 +186,25 @@ class LockedShard {
     const bool reused = slots.word(place.at).is_erased();
     count_insertions(1);
     slots.publish(place.at, SlotWord(offset, hash_tag(key.hash)));
-    count_item(key.bytes.size() + value_bytes, reused);
+    count_item(key.bytes.size() + value_bytes);
+    if (reused) count_reused_tombstone();
     tell(key.hash);
   }
 
   // A complete entry takes the place of the one that its key has, which is freed.
   void replace_block(const SlotTable::Found& found, const KeyBytes& key, std::uint64_t offset, std::uint64_t value_bytes) {
     SlotTable slots = table();
+    const std::uint64_t before = found.entry.sizes.value();
+    if (value_bytes > before) count_bytes(value_bytes - before);
     slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));
     finish_replacement(slots, found, value_bytes);
   }
 
-  // What follows the new slot word.
+  // What follows the new slot word. If the value is larger than before, that was counted before it.
   void finish_replacement(SlotTable& slots, const SlotTable::Found& found, std::uint64_t value_bytes) noexcept {
     slots.step_version(found.at);
-    if (value_bytes != found.entry.sizes.value()) {
-      set(shard_.stored_bytes, get(shard_.stored_bytes) + value_bytes - found.entry.sizes.value());
-    }
+    const std::uint64_t before = found.entry.sizes.value();
+    if (value_bytes < before) set(shard_.stored_bytes, get(shard_.stored_bytes) - (before - value_bytes));
     if (written_ahead_ != 0 && value_bytes == found.entry.sizes.value()) {
       heap_.free_replaced(found.entry.offset, ahead_.bytes, ahead_.size_class);
     } else {
@@ -213,11 +215,16 @@ class LockedShard {
   // Before the slot words: a scan that meets one of the entries sees that something was added.
   void count_insertions(std::uint64_t n) noexcept { set(shard_.insertions, get(shard_.insertions) + n); }
 
-  void count_item(std::uint64_t bytes, bool reused_tombstone) noexcept {
+  void count_item(std::uint64_t bytes) noexcept {
     set(shard_.items, get(shard_.items) + 1);
-    set(shard_.stored_bytes, get(shard_.stored_bytes) + bytes);
-    if (reused_tombstone) set(shard_.tombstones, get(shard_.tombstones) - 1);
+    count_bytes(bytes);
   }
+  void count_bytes(std::uint64_t more) noexcept { set(shard_.stored_bytes, get(shard_.stored_bytes) + more); }
+  void count_at_least(std::uint64_t items, std::uint64_t bytes) noexcept {
+    set(shard_.items, std::max(get(shard_.items), items));
+    set(shard_.stored_bytes, std::max(get(shard_.stored_bytes), bytes));
+  }
+  void count_reused_tombstone() noexcept { set(shard_.tombstones, get(shard_.tombstones) - 1); }
 
   // Room for `n` more keys, so that each finds a free slot and searches still end. Throws heap_full.
   void reserve(std::uint64_t n) {

@@ -1,7 +1,7 @@
 // Everything that a dictionary holds, replaced in one step (load).
 //
-//   lock all shards | beside what is there, for each shard a table with entries, and the intent | publish it | the table words |
-//   the intent ends | epochs, counts, the old entries | unlock
+//   lock all shards | beside what is there, for each shard a table with entries, and the intent | counts that rise | publish it |
+//   the table words | the intent ends | epochs, counts that fall, the old entries | unlock
 //
 // The change is one store of a table word for each shard, written down as an intent like a batch's (intent.hpp): a process that dies
 // before it is published leaves blocks and runs that no slot and no table word refers to, which repairs give back; one that dies
@@ -44,6 +44,7 @@ class Replacement {
       give_up();
       throw;
     }
+    for (LockedShard& shard : shards_) shard.count_at_least(parts_[shard.index()].items, parts_[shard.index()].bytes);
     Shard& first = shards_.front().fields();
     publish_intent(first, intent_);
     carry_out_stores(segment_, stores_.data(), stores_.size());
