@@ -39,6 +39,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/locked_shard.hpp
     include/shared_dict/detail/operations/lookup.hpp
     include/shared_dict/detail/operations/mutation.hpp
+    include/shared_dict/detail/operations/overwriting.hpp
     include/shared_dict/detail/operations/repair.hpp
     include/shared_dict/detail/operations/replacement.hpp
     include/shared_dict/detail/operations/saved_file.hpp
@@ -50,11 +51,20 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/platform/compiler.hpp
     include/shared_dict/detail/platform/copy.hpp
     include/shared_dict/detail/platform/file.hpp
+    include/shared_dict/detail/platform/file_posix.hpp
+    include/shared_dict/detail/platform/file_types.hpp
+    include/shared_dict/detail/platform/file_windows.hpp
     include/shared_dict/detail/platform/futex.hpp
     include/shared_dict/detail/platform/kill_point.hpp
     include/shared_dict/detail/platform/process.hpp
+    include/shared_dict/detail/platform/process_posix.hpp
+    include/shared_dict/detail/platform/process_types.hpp
+    include/shared_dict/detail/platform/process_windows.hpp
     include/shared_dict/detail/platform/replacing_file.hpp
+    include/shared_dict/detail/platform/replacing_file_posix.hpp
+    include/shared_dict/detail/platform/replacing_file_windows.hpp
     include/shared_dict/detail/platform/system.hpp
+    include/shared_dict/detail/platform/windows_api.hpp
     include/shared_dict/detail/platform/word_ref.hpp
     include/shared_dict/error.hpp
     include/shared_dict/loan.hpp

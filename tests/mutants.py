@@ -80,6 +80,14 @@ MUTANTS = [
            "    finish_replacement(slots, found, value_bytes);\n    slots.store(found.at, SlotWord(offset, hash_tag(key.hash)));",
            "crash/every_step_test.cpp|*of words*",
            critical=True),
+    Mutant("an overwritten block is kept before the slot leads elsewhere", "operations/overwriting.hpp",
+           "  slots.store(at, SlotWord(block, hash_tag(key.hash)));\n  slots.step_version(at);",
+           "  place.keep(entry.offset, shape.bytes);\n  slots.store(at, SlotWord(block, hash_tag(key.hash)));\n  slots.step_version(at);",
+           "crash/every_step_test.cpp|*of words*"),
+    Mutant("pins are overlooked when a value is overwritten", "operations/overwriting.hpp",
+           "  if (entry.sizes == sizes && !is_pinned(segment, entry.offset)) [[likely]] {",
+           "  if (entry.sizes == sizes) [[likely]] {",
+           "crash/every_step_test.cpp|*of words*"),
     Mutant("a slot leads to an entry that isn't complete", "operations/locked_shard.hpp",
            "    const bool reused = slots.word(place.at).is_erased();\n    count_insertions(1);\n"
            "    slots.publish(place.at, SlotWord(offset, hash_tag(key.hash)));",
@@ -219,7 +227,7 @@ MUTANTS = [
            "unit/view_test.cpp",
            critical=True),
     # ---- life cycle
-    Mutant("a process is known by its pid alone", "platform/process.hpp",
+    Mutant("a process is known by its pid alone", "platform/process_types.hpp",
            "  friend bool operator==(const ProcessIdentity&, const ProcessIdentity&) = default;",
            "  friend bool operator==(const ProcessIdentity& a, const ProcessIdentity& b) { return a.pid == b.pid; }",
            "processes/identity_test.cpp", "processes/namespaces_test.cpp"),

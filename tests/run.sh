@@ -1,26 +1,33 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh                          what runs on every change
-#   tests/run.sh PART...                  instructions | clang | asan | tsan | fuzz | critical | consumer | default | mutants
+#   tests/run.sh PART...                  instructions | clang | plain | asan | tsan | fuzz | critical | windows | consumer | default | mutants
 #   tests/run.sh long SECONDS [PATTERN]   the test cases tagged [long], or those of them whose names contain PATTERN, one after the
 #                                         other for as long as SECONDS altogether; each prints what it did
 #
-# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `mutants` runs only when it is
-# asked for.
+# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `plain` and `mutants` run only when
+# they are asked for.
 declare -A programs=(
-  [instructions]=""                     # what the main operations cost in instructions, under callgrind
-  [clang]="processes crash kill_points" # clang, optimised
-  [asan]="unit processes"               # AddressSanitizer and UndefinedBehaviorSanitizer } clang without optimisation,
-  [tsan]="unit"                         # ThreadSanitizer                                 } which compiles fastest
-  [fuzz]="operations segment values"    # fuzzers, with clang's libFuzzer and the sanitizers of asan
-  [critical]=""                         # the protocols broken in twenty places, one at a time: tests/mutants.py
-  [mutants]=""                          # in all places, and the same tests with nothing broken
-  [consumer]="faults"                   # install, use the package, and test what was installed
-  [default]=""                          # g++, optimised, assertions on; all programs, the sources, the examples
+  [instructions]=""                      # what the main operations cost in instructions, under callgrind
+  [clang]="processes crash"              # clang, optimised
+  [plain]="unit processes kill_points"                    # without what only Linux has      } clang without
+  [asan]="unit processes model crash kill_points faults"  # AddressSanitizer and UndefinedBehaviorSanitizer } optimisation, which
+  [tsan]="unit"                                           # ThreadSanitizer                  } compiles fastest
+  [fuzz]="operations segment values"     # fuzzers, with clang's libFuzzer and the sanitizers of asan
+  [critical]=""                          # the protocols broken in twenty places, one at a time: tests/mutants.py
+  [mutants]=""                           # in all places, and the same tests with nothing broken
+  [windows]=""                           # Windows programs from the cross compiler, under wine
+  [consumer]="fuzz"                      # install, use the package, make its documentation, and test what was installed
+  [default]=""                           # g++, optimised, assertions on; all programs, the sources, the examples
 )
+declare -A presets=([clang]=clang [plain]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan)
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
-# closes one at that moment, and a thread of the parent for a leak of the forked child. Where bits are flipped there is one thread.
+# closes one at that moment, and a thread of the parent for a leak of the forked child. Where bits are flipped there is one thread. Single
+# steps through what ASan adds take a quarter of an hour; kill_points, which dies at each store without them, runs. UBSan needs descriptors
+# to look at an object's type. Flipped bits are the same with and without what only Linux has.
 declare -A not_judged=(
+  [asan]='crash/whatever instruction|however few descriptors are free'
+  [plain]='flipped bit'
   [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent|flipped bit'
 )
 set -euo pipefail
@@ -128,27 +135,32 @@ if [ "${1:-}" = long ]; then
 fi
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(instructions clang asan tsan fuzz critical consumer default)
+[ $# -gt 0 ] || parts=(instructions clang asan tsan fuzz critical windows consumer default)
 for part in "${parts[@]}"; do
   [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
 done
 cmake/setup.sh
 for part in "${parts[@]}"; do
   case $part in
-    clang | asan* | tsan | fuzz) cmake/setup.sh clang ;;&
+    clang | plain | asan | tsan | fuzz) cmake/setup.sh clang ;;&
     critical | mutants) cmake/setup.sh python3 ;;
-    asan* | tsan | fuzz) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
+    windows) cmake/setup.sh g++-mingw-w64-x86-64-posix wine64 ;;
+    consumer) cmake/setup.sh gdb python3 doxygen clang-tidy ;;
+    default) # other ways to build, which share dictionaries with this one
+      cmake/setup.sh clang
+      [ "$(dpkg --print-architecture 2> /dev/null)" != amd64 ] || cmake/setup.sh g++-multilib libc++-dev libc++abi-dev
+      ;;
+    asan | tsan | fuzz) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
   esac
 done
 make_place
 
 for part in "${parts[@]}"; do
   read -ra selected <<< "${programs[$part]}"
+  began=$SECONDS
   case $part in
-    clang | asan* | tsan)
-      preset=$part
-      [[ $part != asan* ]] || preset=clang-asan-ubsan
-      [ "$part" != tsan ] || preset=clang-tsan
+    clang | plain | asan | tsan)
+      preset=${presets[$part]}
       configure_and_build "$preset" "${selected[@]}"
       run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"}
       ;;
@@ -164,9 +176,16 @@ for part in "${parts[@]}"; do
       echo "$part: each breaks one step of the protocols"
       if [ "$part" = critical ]; then python3 tests/mutants.py --critical; else python3 tests/mutants.py; fi
       ;;
+    windows)
+      echo "windows: building the tests with mingw-w64, and running them under wine"
+      bash tests/windows/run.sh build/windows
+      ;;
     consumer)
-      echo "consumer: installing, and using the package in each way"
+      echo "consumer: installing, using the package in each way, and its documentation, and clang-tidy"
       quietly cmake --preset default "${options[@]}"
+      quietly cmake --build --preset default --target docs
+      # Each version finds something else.
+      [[ $(clang-tidy --version) != *' 14.'* ]] || quietly cmake --build --preset default --target tidy
       run_programs consumer -- --preset default
       echo "consumer: building ${selected[*]} against the installed package"
       quietly cmake -S tests -B build/installed -G Ninja -D CMAKE_BUILD_TYPE=Debug \
@@ -185,5 +204,6 @@ for part in "${parts[@]}"; do
       [ $status -eq 0 ] || exit $status
       ;;
   esac
+  echo "$part: $((SECONDS - began)) s"
 done
 check_place

@@ -89,13 +89,13 @@ set(SHARED_DICT_CRASH_TESTS
     exit_test.cpp
     kill_everyone_test.cpp
     kill_test.cpp
-    large_recovery_test.cpp
     lives.cpp
     loan_kill_test.cpp
     second_death_test.cpp
     soak_test.cpp)
 set(SHARED_DICT_KILL_POINTS_TESTS
     changes_test.cpp
+    large_recovery_test.cpp
     limit_test.cpp
     lives_test.cpp
     modes_test.cpp

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <system_error>
+#include <type_traits>
 
 namespace shared_dict {
 
@@ -75,5 +76,7 @@ class Error : public std::system_error {
 
 }  // namespace shared_dict
 
+/// @cond
 template <>
 struct std::is_error_code_enum<shared_dict::errc> : std::true_type {};
+/// @endcond

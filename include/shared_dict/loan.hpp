@@ -5,11 +5,18 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 
 #include <shared_dict/codec.hpp>
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
+#include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/mechanisms/owner_lock.hpp>
+#include <shared_dict/detail/mechanisms/pin.hpp>
+#include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/operations/loaning.hpp>
+#include <shared_dict/error.hpp>
 
 namespace shared_dict {
 

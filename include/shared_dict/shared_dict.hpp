@@ -8,6 +8,7 @@
 #endif
 
 #include <chrono>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -24,11 +25,23 @@
 #include <vector>
 
 #include <shared_dict/codec.hpp>
+#include <shared_dict/detail/bytes/layout.hpp>
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
+#include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/mechanisms/entry.hpp>
+#include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/mechanisms/guard.hpp>
+#include <shared_dict/detail/mechanisms/owner_lock.hpp>
+#include <shared_dict/detail/mechanisms/pin.hpp>
+#include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/operations/audit.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/inspection.hpp>
+#include <shared_dict/detail/operations/lifecycle.hpp>
+#include <shared_dict/detail/operations/loaning.hpp>
+#include <shared_dict/detail/operations/lookup.hpp>
 #include <shared_dict/detail/operations/mutation.hpp>
+#include <shared_dict/detail/operations/overwriting.hpp>
 #include <shared_dict/detail/operations/scan.hpp>
 #include <shared_dict/detail/operations/snapshot.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
@@ -539,7 +552,11 @@ class SharedDict {
       outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
       return detail::Decision::store(bytes);
     };
-    detail::change(writer, sought, decide, &bytes);
+    if (wanted(true)) {
+      if (detail::store_anyhow(writer, sought, bytes, decide)) return Outcome::replaced;
+    } else {
+      detail::change(writer, sought, decide);
+    }
     return outcome;
   }
 

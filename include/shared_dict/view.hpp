@@ -13,6 +13,11 @@
 #include <vector>
 
 #include <shared_dict/codec.hpp>
+#include <shared_dict/detail/bytes/racing_bytes.hpp>
+#include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/mechanisms/pin.hpp>
+#include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/operations/lookup.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
 

@@ -1,4 +1,8 @@
+#ifdef CONSUMER_SINGLE_HEADER
+#include <shared_dict.hpp>
+#else
 #include <shared_dict/shared_dict.hpp>
+#endif
 
 #include <string>
 

@@ -47,3 +47,43 @@ if(SHARED_DICT_INSTALL)
   set_tests_properties(${needs_package} PROPERTIES FIXTURES_REQUIRED package)
 endif()
 shared_dict_consumer_test("a program builds with add_subdirectory" subdirectory -DSHARED_DICT_FROM=subdirectory)
+shared_dict_consumer_test("a program builds with FetchContent" fetch-content -DSHARED_DICT_FROM=fetch-content
+                          "-DFETCHCONTENT_SOURCE_DIR_SHARED_DICT=${PROJECT_SOURCE_DIR}")
+
+if(TARGET shared_dict_single_header)
+  add_test(NAME "the single header is written" COMMAND "${CMAKE_COMMAND}" --build "${PROJECT_BINARY_DIR}" --config $<CONFIG>
+                                                       --target shared_dict_single_header)
+  set_tests_properties("the single header is written" PROPERTIES LABELS consumer TIMEOUT 300 FIXTURES_SETUP single_header)
+  shared_dict_consumer_test("a program builds with the single header alone" single-header -DSHARED_DICT_FROM=single-header
+                            "-DSHARED_DICT_SINGLE_HEADER=${PROJECT_BINARY_DIR}/single_include")
+  set_tests_properties("a program builds with the single header alone" PROPERTIES FIXTURES_REQUIRED single_header)
+endif()
+
+find_program(SHARED_DICT_GDB gdb)
+find_program(SHARED_DICT_BASH bash)
+mark_as_advanced(SHARED_DICT_GDB SHARED_DICT_BASH)
+if(SHARED_DICT_GDB AND SHARED_DICT_BASH AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT SHARED_DICT_SANITIZERS)
+  add_executable(shared_dict_debugged EXCLUDE_FROM_ALL consumer/gdb/debugged.cpp)
+  target_link_libraries(shared_dict_debugged PRIVATE shared_dict_developer)
+  target_compile_options(shared_dict_debugged PRIVATE -O0 -g)
+  add_test(NAME "a program for gdb builds" COMMAND "${CMAKE_COMMAND}" --build "${PROJECT_BINARY_DIR}" --config $<CONFIG> --target
+                                                   shared_dict_debugged)
+  set_tests_properties("a program for gdb builds" PROPERTIES LABELS consumer TIMEOUT 300 FIXTURES_SETUP debugged)
+  add_test(NAME "gdb shows a dictionary, live and in a core file"
+           COMMAND "${SHARED_DICT_BASH}" "${CMAKE_CURRENT_SOURCE_DIR}/consumer/gdb/check.sh" $<TARGET_FILE:shared_dict_debugged>
+                   "${PROJECT_SOURCE_DIR}/cmake/gdb/shared_dict_gdb.py")
+  set_tests_properties("gdb shows a dictionary, live and in a core file" PROPERTIES LABELS consumer TIMEOUT 120
+                                                                                    FIXTURES_REQUIRED debugged)
+endif()
+
+add_test(NAME "the vcpkg port installs" COMMAND "${CMAKE_COMMAND}" -D "ROOT=${PROJECT_SOURCE_DIR}" -D "PLACE=${consumer_dir}/vcpkg" -P
+                                                "${CMAKE_CURRENT_SOURCE_DIR}/consumer/vcpkg_port.cmake")
+set_tests_properties("the vcpkg port installs" PROPERTIES LABELS consumer TIMEOUT 300)
+
+find_package(Python3 QUIET COMPONENTS Interpreter)
+if(Python3_Interpreter_FOUND)
+  set(recipe_test "the Conan recipe's own lines run with stand-ins for Conan, and all versions agree")
+  add_test(NAME "${recipe_test}" COMMAND "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/consumer/recipe.py" "${PROJECT_SOURCE_DIR}"
+                                         "${consumer_dir}/conan" "${CMAKE_COMMAND}")
+  set_tests_properties("${recipe_test}" PROPERTIES LABELS consumer TIMEOUT 300)
+endif()

@@ -14,6 +14,8 @@
 #include <shared_dict/detail/operations/waiting.hpp>
 #include <shared_dict/shared_dict.hpp>
 
+#include "support/forked.hpp"
+
 namespace shared_dict::test {
 namespace {
 
@@ -96,6 +98,22 @@ template <class V>
 auto waiter_for(const std::string& key) {
   return
       [key](SharedDict<std::string, V>& d, const Place& place) { return std::make_unique<Awaited<V>>(d, place, key); };
+}
+
+// A process that is gone again has replaced the key's value, twice. The one that is going to die gets its record, so it finds the blocks that it has
+// left as spares: overwriting.hpp.
+auto replaced_before(const std::string& key, std::size_t first, std::size_t last) {
+  return [=](Words& d) {
+    expect(run_forked([&](auto) {
+             d.assign(key, value_of(first));
+             d.assign(key, value_of(last));
+             d.close();
+             return 0;
+           }).ok());
+    // The repair puts the spares back to their lists, so that what comes then may lie elsewhere and take a page more at its height.
+    d.insert("room", value_of(kLarge));
+    d.erase("room");
+  };
 }
 
 void ten_with_words(Words& d) {
@@ -229,6 +247,14 @@ Setting<std::string> words() {
       {"d[k] = v", [](Words& d) { d["new"] = value_of(40); }},
       {"replace by the same size", [](Words& d) { expect(d.assign("key 9", value_of(29))); }},
       {"replace by another size", [](Words& d) { d.assign("key 9", value_of(700)); }},
+      {"overwrite", [](Words& d) { expect(d.assign("key 9", std::string(29, 'o'))); }, replaced_before("key 9", 29, 29)},
+      {"overwrite by less", [](Words& d) { d.assign("key 9", std::string(25, 'o')); }, replaced_before("key 9", 29, 29)},
+      {"overwrite by more", [](Words& d) { d.assign("key 9", std::string(32, 'o')); }, replaced_before("key 9", 29, 29)},
+      {"overwrite by another size", [](Words& d) { d.assign("key 9", std::string(29, 'o')); }, replaced_before("key 9", 29, 700)},
+      {"overwrite what is viewed", [](Words& d) { d.assign("key 9", std::string(29, 'o')); }, replaced_before("key 9", 29, 29),
+       view_of("key 9")},
+      {"overwrite what somebody waits for", [](Words& d) { d.assign("key 9", std::string(29, 'o')); },
+       replaced_before("key 9", 29, 29), waiter_for<std::string>("key 9")},
       {"replace what is viewed", [](Words& d) { d.assign("key 9", value_of(29)); }, {}, view_of("key 9")},
       {"replace a large value", [](Words& d) { d.assign("large", value_of(700)); }},
       {"replace a large value that is viewed",

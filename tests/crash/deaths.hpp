@@ -8,14 +8,18 @@
 
 #include "crash/change.hpp"
 #include "support/catch.hpp"
+#include "support/sanitized.hpp"
+#include "support/seed.hpp"
 #include "support/stepped.hpp"
 
 namespace shared_dict::test {
 
-/// Which of `count` images are recovered. The thousands of words of a large value, which nobody sees yet, are all alike.
+/// Which of `count` images are recovered. The thousands of words of a large value, which nobody sees yet, are all alike. With a sanitizer a
+/// sixteenth, others in each run, and the last: forks and recoveries take ten times as long.
 inline std::vector<std::size_t> choose(std::size_t count, bool all) {
   std::vector<std::size_t> chosen;
   for (std::size_t i = 0; i < count; ++i) {
+    if (kSanitized && !all && i + 1 != count && (i + test_seed()) % 16 != 0) continue;
     if (all || i < 250 || i + 250 >= count || i % 50 == 0) chosen.push_back(i);
   }
   return chosen;

@@ -6,6 +6,7 @@
 #include "crash/kill_arena.hpp"
 #include "support/catch.hpp"
 #include "support/effort.hpp"
+#include "support/sanitized.hpp"
 
 using namespace shared_dict::test;
 
@@ -14,7 +15,7 @@ TEST_CASE("kills in the middle of everything lose nothing that was acknowledged 
   KillArena arena;
   arena.let_all_work(20);
   const std::size_t descriptors = open_descriptors(::getpid());
-  Effort effort(2000);
+  Effort effort(kSanitized ? 300 : 2000);
   while (effort.more()) {
     INFO("after " << arena.counts().kills << " kills");
     const std::uint64_t dice = arena.random() % 20;

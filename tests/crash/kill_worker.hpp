@@ -2,8 +2,6 @@
 // and checks each result against its journal. It is to be killed anywhere in here.
 #pragma once
 
-#include <unistd.h>
-
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -353,7 +351,7 @@ class Worker {
     const auto stay = [&](auto& value) {
       value = {};
       journal_.holding = 1;
-      for (;;) ::pause();
+      for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
     };
     if (below(2) == 0) {
       const std::size_t index = below(kSharedCounters);

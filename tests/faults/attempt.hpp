@@ -98,9 +98,9 @@ struct Tally {
   }
 };
 
-/// What a round finds wrong.
-inline void demand(bool holds, const std::string& what) {
-  if (!holds) throw std::runtime_error("demanded: " + what);
+/// What a round finds wrong. No string, as it may stand where an allocation fails.
+inline void demand(bool holds, std::string_view what) {
+  if (!holds) throw std::runtime_error("demanded: " + std::string(what));
 }
 
 /// Calls `round(fault, attempt)` for each place that a fault can strike at and each error there, until none strikes. The test fails with

@@ -252,10 +252,11 @@ int munmap(void* at, size_t size) noexcept {
   return fails(FallibleCall::munmap) ? -1 : status;
 }
 
-long syscall(long number, ...) noexcept {
+// All arguments that there may be: mostly there are fewer, and what stands there instead isn't for AddressSanitizer to judge.
+__attribute__((no_sanitize("address"))) long syscall(long number, ...) noexcept {
   va_list arguments;
   va_start(arguments, number);
-  std::array<long, 6> all{};
+  long all[6];
   for (long& argument : all) argument = va_arg(arguments, long);
   va_end(arguments);
   static auto* const real = next<long(long, ...)>("syscall");

@@ -15,6 +15,7 @@
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/killed.hpp"
+#include "support/sanitized.hpp"
 
 using namespace shared_dict::test;
 
@@ -101,6 +102,7 @@ TEST_CASE(
 
 TEST_CASE("whoever cleans up after a death in a life cycle may die, too", "[long]") {
   const bool everything = Effort(1).timed();
+  constexpr std::size_t kOneOf = kSanitized ? 64 : 16;
   std::uint64_t first = 0;
   std::uint64_t second = 0;
   for (const Life& life : lives()) {
@@ -109,7 +111,7 @@ TEST_CASE("whoever cleans up after a death in a life cycle may die, too", "[long
     const std::vector<PlaceImage::Copy> left = images_of(scene, life);
     scene.end_member();
     for (std::size_t i = 0; i < left.size(); ++i) {
-      if (!everything && (i + test_seed()) % 16 != 0) continue;
+      if (!everything && (i + test_seed()) % kOneOf != 0) continue;
       scene.image().restore(left[i]);
       const bool there = LifeDeaths(scene, life).look();
       ++first;

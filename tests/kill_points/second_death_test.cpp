@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/killed.hpp"
+#include "support/sanitized.hpp"
 
 using namespace shared_dict::test;
 
@@ -44,7 +45,7 @@ void kill_recoverer(Subject<V>& subject, Recoverer who, bool all, std::uint64_t 
 
 template <class V>
 void kill_twice(const std::string& what, const Setting<V>& setting, std::uint64_t rounds) {
-  Effort effort(rounds);
+  Effort effort(kSanitized ? (rounds + 7) / 8 : rounds);
   SecondDeaths deaths;
   each_change_in_turn(setting, effort, [&](Subject<V>& subject, std::uint64_t visit, auto& random) {
     const std::uint64_t n = spread(visit, KillPoints::count([&] { subject.operate(); }) + 1) + 1;

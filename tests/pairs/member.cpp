@@ -5,14 +5,13 @@
 //   member other NAME          what `pair` starts: checks what the creator wrote, writes, and dies with a lock held
 //   member crowd NAME MINE ALL one of ALL members of one dictionary, each with a number
 //   member word NAME           a 32-bit process is told that it has no room for a large dictionary
+//   member life NAME ITSELF    a dictionary comes and goes, also while it is in use, and when its only member dies
+//   member alone NAME          what `life` starts: dies with a dictionary that nobody else has
 //
 // Silent, status 0: all was right. The types are of fixed width: long has another size for another word size, which is refused.
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <array>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -29,6 +28,8 @@
 #include <cereal/types/vector.hpp>
 
 #include <shared_dict/shared_dict.hpp>
+
+#include "started.hpp"
 
 namespace {
 
@@ -171,45 +172,30 @@ int other(const std::string& name) {
   const auto view = shared.rows.view(99);  // and so keeps memory from being used again
   shared.items.modify(1, [](Item& item) {
     item.number = 0;
-    ::raise(SIGKILL);
+    die();
   });
   return 1;
 }
 
-int pair(const std::string& name, char* program) {
+int pair(const std::string& name, const char* program) {
   Shared shared(name, true);
   auto longs = SharedDict<std::string, long>::create(name + ".long", {.heap_size = 1 << 16});
   longs.insert("long", -5);
   shared.counts.insert("bytes of long", sizeof(long));
   write(shared, 1, 1);
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    std::string role = "other";
-    std::string copy = name;
-    char* argv[] = {program, role.data(), copy.data(), nullptr};
-    ::execv(program, argv);
-    ::_exit(127);
-  }
-  CHECK(pid > 0);
-  try {
-    shared.await("other is there");
-    count(shared);
-    shared.await("other has written");
-    CHECK(shared.counts.at("sum") == 2 * kRounds && shared.items.at(0).number == 2 * kRounds);
-    verify(shared, 1000, 2);
-    const auto watched = shared.items.get(1);
-    shared.reach("the creator has verified");
-    int status = 0;
-    CHECK(::waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    // The same key: its lock is the dead process's.
-    CHECK(same(shared.items.at(1), *watched));
-    shared.items.assign(1, make_item(1, 3));
-    CHECK(same(shared.items.at(1), make_item(1, 3)));
-  } catch (...) {
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    throw;
-  }
+  Started started(program, "other", name);
+  shared.await("other is there");
+  count(shared);
+  shared.await("other has written");
+  CHECK(shared.counts.at("sum") == 2 * kRounds && shared.items.at(0).number == 2 * kRounds);
+  verify(shared, 1000, 2);
+  const auto watched = shared.items.get(1);
+  shared.reach("the creator has verified");
+  CHECK(started.was_killed());
+  // The same key: its lock is the dead process's.
+  CHECK(same(shared.items.at(1), *watched));
+  shared.items.assign(1, make_item(1, 3));
+  CHECK(same(shared.items.at(1), make_item(1, 3)));
   for (std::uint32_t i = 0; i < 100; ++i) shared.rows.erase(i);
   CHECK(shared.items.stats().recoveries >= 1);
   CHECK(shared.items.audit().ok() && shared.rows.audit().ok() && shared.trees.audit().ok() && shared.counts.audit().ok());
@@ -237,6 +223,43 @@ int crowd(const std::string& name, std::uint64_t mine, std::uint64_t all) {
   return 0;
 }
 
+int alone(const std::string& name) {
+  auto counts = Counts::create(name, {.heap_size = 1 << 20});
+  counts.insert("key", 1);
+  die();
+}
+
+int life(const std::string& name, const char* program) {
+  const auto listed = [&] {
+    const auto names = shared_dict::list();
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const shared_dict::Options lasting{.heap_size = 1 << 20, .lifetime = shared_dict::Lifetime::persistent};
+  CHECK(!shared_dict::exists(name) && !listed() && !shared_dict::remove(name));
+  Counts::create(name, lasting).insert("key", 1);
+  CHECK(shared_dict::exists(name) && listed() && Counts::attach(name).at("key") == 1);
+  CHECK(shared_dict::remove(name) && !shared_dict::exists(name) && !listed());
+
+  // Removed while it is looked at: those who have it keep it, and its name is free.
+  auto rows = Rows::create(name, lasting);
+  rows.insert(1, make_row(99));
+  const auto view = rows.view(1);
+  CHECK(shared_dict::remove(name) && !shared_dict::exists(name) && !listed());
+  auto counts = Counts::create(name, {.heap_size = 1 << 20});
+  rows.insert_or_assign(1, make_row(5));
+  const auto row = make_row(99);
+  CHECK(std::equal(row.begin(), row.end(), (*view).begin(), (*view).end()) && rows.at(1) == make_row(5));
+  rows.close();
+  CHECK(counts.empty() && shared_dict::exists(name));
+  counts.close();
+  CHECK(!shared_dict::exists(name));
+
+  CHECK(Started(program, "alone", name).was_killed());
+  CHECK(!shared_dict::exists(name) && Counts::create(name, {.heap_size = 1 << 20}).empty());
+  CHECK(!shared_dict::exists(name) && !listed());
+  return 0;
+}
+
 int word(const std::string& name) {
   if (sizeof(void*) != 4) return 0;
   CHECK(code_of([&] { Counts::create(name, {.heap_size = std::size_t{3} << 30}); }) == errc::heap_full);
@@ -253,6 +276,8 @@ int main(int argc, char** argv) {
     if (role == "pair" && argc == 4) return pair(argv[2], argv[3]);
     if (role == "other" && argc == 3) return other(argv[2]);
     if (role == "crowd" && argc == 5) return crowd(argv[2], std::strtoull(argv[3], nullptr, 10), std::strtoull(argv[4], nullptr, 10));
+    if (role == "life" && argc == 4) return life(argv[2], argv[3]);
+    if (role == "alone" && argc == 3) return alone(argv[2]);
     if (role == "word" && argc == 3) return word(argv[2]);
     std::fputs("usage: see the top of member.cpp\n", stderr);
     return 2;

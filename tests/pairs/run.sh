@@ -56,6 +56,7 @@ rm -f "$build/probe"
 
 for creator in "${programs[@]}"; do
   "$build/$creator" word "$creator" > "$log" 2>&1 || fail "$creator, a dictionary that is too large for 32 bits"
+  timeout 120 "$build/$creator" life "$creator" "$build/$creator" > "$log" 2>&1 || fail "$creator, a dictionary that comes and goes"
   for other in "${programs[@]}"; do
     timeout 120 "$build/$creator" pair "$creator-$other" "$build/$other" > "$log" 2>&1 || fail "$creator, joined by $other"
   done

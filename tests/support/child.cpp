@@ -1,7 +1,11 @@
 #include "support/child.hpp"
 
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include <cerrno>
 #include <cstdio>
@@ -25,6 +29,37 @@ std::map<std::string, ChildMain>& roles() {
   static std::map<std::string, ChildMain> all;
   return all;
 }
+
+#if defined(_WIN32)
+
+// As the C library of the started program takes it apart.
+std::string quoted(const std::string& word) {
+  std::string text = "\"";
+  std::size_t backslashes = 0;
+  for (const char c : word) {
+    if (c == '"') text.append(backslashes + 1, '\\');
+    backslashes = c == '\\' ? backslashes + 1 : 0;
+    text += c;
+  }
+  return text.append(backslashes, '\\') + '"';
+}
+
+// Ends with the last handle, and its processes with it: so an aborted test run leaves nothing behind.
+HANDLE job() {
+  static const HANDLE all = [] {
+    const HANDLE made = ::CreateJobObjectA(nullptr, nullptr);
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits{};
+    limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+    ::SetInformationJobObject(made, JobObjectExtendedLimitInformation, &limits, sizeof limits);
+    return made;
+  }();
+  return all;
+}
+
+// What TerminateProcess lets a process end with; no test returns it.
+constexpr DWORD kKilled = 0x4B1D;
+
+#else
 
 std::string this_program() {
 #if defined(__APPLE__)
@@ -69,6 +104,8 @@ bool is_main_thread() noexcept {
 #endif
 }
 
+#endif
+
 }  // namespace
 
 RegisterChild::RegisterChild(const char* role, ChildMain child_main) {
@@ -86,6 +123,52 @@ int run_child(const std::string& role, std::vector<std::string> args) {
     return kChildThrew;
   }
 }
+
+#if defined(_WIN32)
+
+Child Child::start(const std::string& role, const std::vector<std::string>& args) {
+  if (!roles().contains(role)) throw std::invalid_argument("no child role is called " + role);
+  char path[4096];
+  const DWORD size = ::GetModuleFileNameA(nullptr, path, sizeof path);
+  std::string command = quoted({path, size}) + " --child " + quoted(role);
+  for (const std::string& arg : args) command += ' ' + quoted(arg);
+  std::fflush(nullptr);
+  STARTUPINFOA info{};
+  info.cb = sizeof info;
+  PROCESS_INFORMATION started{};
+  if (::CreateProcessA(nullptr, command.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &info, &started) == 0) {
+    throw std::system_error(static_cast<int>(::GetLastError()), std::system_category(), "can't start child " + role);
+  }
+  ::AssignProcessToJobObject(job(), started.hProcess);
+  ::CloseHandle(started.hThread);
+  Child child(role, static_cast<pid_t>(started.dwProcessId));
+  child.process_ = started.hProcess;
+  return child;
+}
+
+void Child::kill(int) {
+  if (pid_ > 0 && !ended_) ::TerminateProcess(process_, kKilled);
+}
+
+// True once the child has ended.
+bool Child::reap() noexcept {
+  if (ended_) return true;
+  DWORD status = 0;
+  if (::WaitForSingleObject(process_, 0) != WAIT_OBJECT_0 || ::GetExitCodeProcess(process_, &status) == 0) return false;
+  ::CloseHandle(process_);
+  ended_ = true;
+  status_ = status == kKilled ? -SIGKILL : static_cast<int>(status);
+  return true;
+}
+
+void Child::end() noexcept {
+  if (pid_ < 0 || ended_) return;
+  ::TerminateProcess(process_, kKilled);
+  ::WaitForSingleObject(process_, INFINITE);
+  reap();
+}
+
+#else
 
 void die_with(pid_t parent) noexcept {
 #if defined(__linux__)
@@ -126,35 +209,6 @@ Child Child::start(const std::string& role, const std::vector<std::string>& args
   return {role, pid};
 }
 
-Child::Child(Child&& other) noexcept
-    : role_(std::move(other.role_)),
-      pid_(std::exchange(other.pid_, -1)),
-      ended_(other.ended_),
-      status_(other.status_) {}
-
-Child& Child::operator=(Child&& other) noexcept {
-  if (this != &other) {
-    end();
-    role_ = std::move(other.role_);
-    pid_ = std::exchange(other.pid_, -1);
-    ended_ = other.ended_;
-    status_ = other.status_;
-  }
-  return *this;
-}
-
-Child::~Child() { end(); }
-
-int Child::wait(std::chrono::milliseconds deadline) {
-  if (pid_ < 0) throw std::logic_error("wait for a child that was moved from");
-  if (!eventually([this] { return reap(); }, deadline)) {
-    end();
-    throw std::runtime_error("child " + role_ + " still ran after " + std::to_string(deadline.count()) +
-                             " ms and was killed");
-  }
-  return status_;
-}
-
 void Child::kill(int signal) {
   if (pid_ > 0 && !ended_) ::kill(pid_, signal);
 }
@@ -176,6 +230,46 @@ void Child::end() noexcept {
   }
   ended_ = true;
   status_ = -SIGKILL;
+}
+
+#endif
+
+void Child::take_handle([[maybe_unused]] Child& other) noexcept {
+#if defined(_WIN32)
+  process_ = std::exchange(other.process_, nullptr);
+#endif
+}
+
+Child::Child(Child&& other) noexcept
+    : role_(std::move(other.role_)),
+      pid_(std::exchange(other.pid_, -1)),
+      ended_(other.ended_),
+      status_(other.status_) {
+  take_handle(other);
+}
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this != &other) {
+    end();
+    role_ = std::move(other.role_);
+    pid_ = std::exchange(other.pid_, -1);
+    ended_ = other.ended_;
+    status_ = other.status_;
+    take_handle(other);
+  }
+  return *this;
+}
+
+Child::~Child() { end(); }
+
+int Child::wait(std::chrono::milliseconds deadline) {
+  if (pid_ < 0) throw std::logic_error("wait for a child that was moved from");
+  if (!eventually([this] { return reap(); }, deadline)) {
+    end();
+    throw std::runtime_error("child " + role_ + " still ran after " + std::to_string(deadline.count()) +
+                             " ms and was killed");
+  }
+  return status_;
 }
 
 }  // namespace shared_dict::test

@@ -10,6 +10,10 @@
 
 #include "support/eventually.hpp"
 
+#if defined(_WIN32)
+inline constexpr int SIGKILL = 9;  // stands for TerminateProcess
+#endif
+
 namespace shared_dict::test {
 
 /// The main of a child. What it returns is its exit status; an exception that leaves it is printed and becomes
@@ -27,12 +31,14 @@ struct RegisterChild {
 /// Runs a role in this process; for main().
 int run_child(const std::string& role, std::vector<std::string> args);
 
+#if !defined(_WIN32)
 /// This process becomes `program --child role args...`: as any exec, it closes nothing that isn't close-on-exec, and no destructor runs.
 [[noreturn]] void become_child(const std::string& role, const std::vector<std::string>& args);
 
 /// After a fork: tells the kernel to kill this process when the one that forked it ends, so that an aborted test run leaves nothing
 /// behind. The kernel watches the forking thread, so this is only for children of the main thread.
 void die_with(pid_t parent) noexcept;
+#endif
 
 /// One running child. It never outlives the object, nor the thread that started it if that was the main thread.
 class Child {
@@ -56,6 +62,7 @@ class Child {
  private:
   Child(std::string role, pid_t pid) : role_(static_cast<std::string&&>(role)), pid_(pid) {}
 
+  void take_handle(Child& other) noexcept;
   bool reap() noexcept;
   void end() noexcept;
 
@@ -63,6 +70,9 @@ class Child {
   pid_t pid_ = -1;
   bool ended_ = false;
   int status_ = 0;  ///< as wait() returns it, once ended_
+#if defined(_WIN32)
+  void* process_ = nullptr;
+#endif
 };
 
 }  // namespace shared_dict::test

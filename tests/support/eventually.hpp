@@ -7,7 +7,11 @@
 namespace shared_dict::test {
 
 /// Far beyond anything that works, also under a sanitizer on a busy machine.
+#if defined(_WIN32)
+inline constexpr std::chrono::seconds kHangDeadline{120};  // under wine each use of a file is a question to a server
+#else
 inline constexpr std::chrono::seconds kHangDeadline{30};
+#endif
 
 /// True as soon as `condition` holds; false once `deadline` has passed without it.
 template <class Condition>

@@ -69,6 +69,10 @@ class Forked {
   /// Stops it, for certain when this returns; until go_on(). False if it has ended.
   bool stop() const {
     signal(SIGSTOP);
+    return wait_stopped();
+  }
+  /// When it stops itself. False if it ends instead.
+  bool wait_stopped() const {
     siginfo_t state{};
     const bool settled = eventually([&] {
       return ::waitid(P_PID, static_cast<id_t>(pid_), &state, WSTOPPED | WEXITED | WNOWAIT | WNOHANG) == 0 &&

@@ -1,15 +1,12 @@
 // A directory of a test's own that stands in for the shared-memory place, and looks at what lies on disk.
 #pragma once
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <random>
 #include <string>
 #include <system_error>
 
@@ -19,9 +16,11 @@ namespace shared_dict::test {
 class Place {
  public:
   explicit Place(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
-    std::string path = (parent / "shared_dict_test_place.XXXXXX").string();
-    if (::mkdtemp(path.data()) == nullptr) throw std::system_error(errno, std::generic_category(), "mkdtemp");
-    path_ = path;
+    std::random_device random;
+    do {
+      path_ = parent / ("shared_dict_test_place." + std::to_string(random()));
+    } while (!std::filesystem::create_directory(path_));
+    std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
   }
 
   Place(const Place&) = delete;
@@ -46,22 +45,25 @@ inline std::filesystem::path memory_place() {
   return std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path();
 }
 
+/// Without a value: takes it away.
+inline void set_environment(const char* variable, const char* value) {
+#if defined(_WIN32)
+  ::_putenv_s(variable, value != nullptr ? value : "");
+#else
+  value != nullptr ? ::setenv(variable, value, 1) : ::unsetenv(variable);
+#endif
+}
+
 /// Sets an environment variable and puts the old state back.
 class Environment {
  public:
   Environment(const char* variable, const std::string& value) : variable_(variable) {
     if (const char* old = std::getenv(variable)) old_ = old;
-    ::setenv(variable, value.c_str(), 1);
+    set_environment(variable, value.c_str());
   }
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
-  ~Environment() {
-    if (old_) {
-      ::setenv(variable_, old_->c_str(), 1);
-    } else {
-      ::unsetenv(variable_);
-    }
-  }
+  ~Environment() { set_environment(variable_, old_ ? old_->c_str() : nullptr); }
 
  private:
   const char* variable_;
@@ -80,8 +82,19 @@ inline std::string read_file(const std::filesystem::path& path) {
 
 /// The permission bits of what `path` names itself; -1 if there is nothing.
 inline int mode_of(const std::filesystem::path& path) {
-  struct stat status = {};
-  return ::lstat(path.c_str(), &status) == 0 ? static_cast<int>(status.st_mode & 07777U) : -1;
+  std::error_code ignored;
+  const auto status = std::filesystem::symlink_status(path, ignored);
+  return std::filesystem::exists(status) ? static_cast<int>(status.permissions() & std::filesystem::perms::mask) : -1;
+}
+
+/// Also where there are no such modes, if it is there.
+inline bool has_mode(const std::filesystem::path& path, int mode) {
+#if defined(_WIN32)
+  static_cast<void>(mode);
+  return mode_of(path) != -1;
+#else
+  return mode_of(path) == mode;
+#endif
 }
 
 }  // namespace shared_dict::test

@@ -1,6 +1,7 @@
 // A dictionary without types: keys and values are texts, given to the operations as their bytes.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,12 +29,12 @@ struct StoredDictionary {
                        .open(detail::OpenMode::create, options, {"K", "V", shape})) {}
 
   detail::Segment& segment() const { return attachment->segment(); }
-  detail::Writer writer() const { return {*attachment, kHangDeadline}; }
+  detail::Writer writer(std::chrono::milliseconds timeout = kHangDeadline) const { return {*attachment, timeout}; }
   static detail::Bytes bytes(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
   detail::KeyBytes key(const std::string& text) const { return detail::hash_key(segment(), bytes(text)); }
 
-  void put(const std::string& text, const std::string& value) const {
-    detail::change(writer(), key(text), [&](const detail::Bytes*) { return detail::Decision::store(bytes(value)); });
+  void put(const std::string& text, const std::string& value, std::chrono::milliseconds timeout = kHangDeadline) const {
+    detail::change(writer(timeout), key(text), [&](const detail::Bytes*) { return detail::Decision::store(bytes(value)); });
   }
   void erase(const std::string& text) const {
     detail::change(writer(), key(text), [&](const detail::Bytes*) { return detail::Decision::erase(); });

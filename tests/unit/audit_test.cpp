@@ -214,8 +214,8 @@ TEST_CASE("the audit notices each wrong slot and table") {
     const std::uint64_t word = d.slot(Varied::name(1)).exchange(SlotWord::erased().bits());
     const std::uint64_t home = hash_home(d.key(Varied::name(1)).hash);
     for (std::uint64_t n = 0; n < d.table().buckets() / 4; ++n) {
-      Bucket& far = d.buckets()[(home + d.table().buckets() / 2 + n) & (d.table().buckets() - 1)];
-      for (Word64& slot : far.slots) {
+      Bucket& opposite = d.buckets()[(home + d.table().buckets() / 2 + n) & (d.table().buckets() - 1)];
+      for (Word64& slot : opposite.slots) {
         if (SlotWord(slot.load()).is_entry()) continue;
         slot.store(word);
         return;

@@ -107,8 +107,8 @@ TEST_CASE("the plan is plausible for heaps of every size, limit and shape of typ
                               {4, 4096, 4096}, {0, 0, 64}, {100'000, 1 << 20, 8}};
   std::vector<std::uint64_t> heaps;
   for (std::uint64_t heap = 1; heap <= kMaxHeapSize; heap *= 2) {
-    for (const std::uint64_t near : {heap - 1, heap, heap + 1, heap + heap / 3})
-      heaps.push_back(std::clamp<std::uint64_t>(near, 1, kMaxHeapSize));
+    for (const std::uint64_t around : {heap - 1, heap, heap + 1, heap + heap / 3})
+      heaps.push_back(std::clamp<std::uint64_t>(around, 1, kMaxHeapSize));
   }
   for (const TypeShape& shape : shapes) {
     for (const std::uint64_t heap : heaps) {

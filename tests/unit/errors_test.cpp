@@ -133,7 +133,7 @@ TEST_CASE("attach reads only directory and lock_timeout") {
   Numbers other =
       Numbers::attach(name.str(), {.heap_size = 0, .max_items = 1, .permissions = 0777, .max_processes = 0});
   for (std::uint64_t i = 0; i < 5; ++i) REQUIRE(other.insert(i, i));
-  REQUIRE(mode_of(name.directory()) == 0700);
+  REQUIRE(has_mode(name.directory(), 0700));
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 

@@ -106,8 +106,8 @@ void is_started_over(const std::function<void(const fs::path&)>& leave) {
       REQUIRE(d.empty());
       REQUIRE(d.insert(1, 1));
       REQUIRE(exists("name", place.path()));
-      REQUIRE(mode_of(place.of("name")) == 0700);
-      REQUIRE(mode_of(place.of("name") / "segment") == 0600);
+      REQUIRE(has_mode(place.of("name"), 0700));
+      REQUIRE(has_mode(place.of("name") / "segment", 0600));
       SHARED_DICT_REQUIRE_SOUND(d);
     }
     REQUIRE(fs::is_empty(place.path()));
@@ -123,6 +123,7 @@ TEST_CASE("a regular file in the place of the directory is refused and kept") {
   is_kept_by_remove(place);
 }
 
+#if !defined(_WIN32)
 TEST_CASE("a symbolic link in the place of the directory is not followed") {
   for (const char* const target : {"full", "empty", "file", "nowhere"}) {
     INFO("to " << target);
@@ -177,6 +178,7 @@ TEST_CASE("a symbolic link in the place of a file of the dictionary is not follo
     }
   }
 }
+#endif
 
 TEST_CASE("a segment of garbage is refused and kept") {
   for (const std::size_t size :

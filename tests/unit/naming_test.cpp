@@ -71,11 +71,22 @@ TEST_CASE("a bad name never reaches the file system through remove or exists") {
 TEST_CASE("every permitted character and length is a good name") {
   const Place place;
   const Options options{.heap_size = 1 << 20, .directory = place.path()};
+#if defined(_WIN32)
+  constexpr std::size_t kLongest = 120;  // the whole path has at most 259 characters
+#else
+  constexpr std::size_t kLongest = 200;
+#endif
   for (const std::string& name :
        {std::string("a"), std::string("-"), std::string("_"), std::string("a."), std::string("0"), std::string("a..b"),
-        std::string("-rf"), std::string(200, 'x'), std::string("lock"),
+        std::string("-rf"), std::string(kLongest, 'x'), std::string("lock"),
         std::string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")}) {
     INFO("name " << name);
+#if defined(_WIN32)
+    if (name.ends_with('.')) {
+      REQUIRE(error_of([&] { Numbers::create(name, options); }) == errc::invalid_name);
+      continue;
+    }
+#endif
     Numbers d = Numbers::create(name, options);
     REQUIRE(d.insert(1, 1));
     REQUIRE(d.name() == name);
@@ -87,6 +98,7 @@ TEST_CASE("every permitted character and length is a good name") {
   REQUIRE(fs::is_empty(place.path()));
 }
 
+#if !defined(_WIN32)
 TEST_CASE("names that differ only in case or a suffix are different dictionaries") {
   const Place place;
   const Options options{.heap_size = 1 << 20, .directory = place.path()};
@@ -103,6 +115,7 @@ TEST_CASE("names that differ only in case or a suffix are different dictionaries
   std::sort(names.begin(), names.end());
   REQUIRE(names == std::vector<std::string>{"Name", "name", "name.1"});
 }
+#endif
 
 TEST_CASE("an attached dictionary is gone when its last handle closes") {
   const UniqueName name;
@@ -172,6 +185,7 @@ TEST_CASE("remove takes the name away, and open handles go on with what they hav
   SHARED_DICT_REQUIRE_SOUND(fresh);
 }
 
+#if !defined(_WIN32)
 TEST_CASE("a dictionary whose directory was deleted by hand can be created anew") {
   const Place place;
   const Options options{.heap_size = 1 << 20, .directory = place.path()};
@@ -190,6 +204,7 @@ TEST_CASE("a dictionary whose directory was deleted by hand can be created anew"
   REQUIRE(Numbers::attach("name", options).at(3) == 3);
   SHARED_DICT_REQUIRE_SOUND(fresh);
 }
+#endif
 
 TEST_CASE("Options::directory and SHARED_DICT_DIR choose the place, the option before the variable") {
   const Place by_variable;
@@ -230,6 +245,7 @@ TEST_CASE("a place that does not exist has no dictionaries and takes none") {
   REQUIRE_FALSE(fs::exists(nowhere));
 }
 
+#if !defined(_WIN32)
 TEST_CASE("one dictionary reached by two spellings of its place is one, and stays alive when one of them closes") {
   const Place place;
   fs::create_directory(place.path() / "real");
@@ -247,6 +263,7 @@ TEST_CASE("one dictionary reached by two spellings of its place is one, and stay
   REQUIRE(Child::start("naming: exists", {"name", (place.path() / "real").string()}).wait() == 1);
   SHARED_DICT_REQUIRE_SOUND(d);
 }
+#endif
 
 TEST_CASE("a place given by a relative path stays the same place when the process changes its directory") {
   const Place place;

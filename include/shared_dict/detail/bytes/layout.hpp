@@ -98,7 +98,7 @@ struct Header {
   Word64 area_users[kUserWords];
 
   Pool pool;
-  std::byte pad5[kHeaderBytes - 3072 - 4 * 64 - sizeof(Pool)];
+  std::byte pad5[kHeaderBytes - 3072 - 4 * kCacheLine - sizeof(Pool)];
 };
 
 // A process that is attached. Written under the guard by the process itself, freed under the guard by it or by whoever finds it
@@ -207,7 +207,7 @@ static_assert(sizeof(Header) == kHeaderBytes, "one page");
 static_assert(kUserWords * 64 >= kMaxProcesses, "a bit for each record");
 static_assert(sizeof(ProcessRecord) == 128, "two cache lines: records of different processes don't share one");
 static_assert(offsetof(ProcessRecord, pins_used) == 64, "what writers read changes rarely");
-static_assert(sizeof(ProcessArea) == 9 * 4096, "whole pages: each process puts memory behind its own");
+static_assert(sizeof(ProcessArea) == std::size_t{9} * 4096, "whole pages: each process puts memory behind its own");
 static_assert(offsetof(ProcessArea, pins) == 4096, "waiters and pins are committed apart");
 static_assert(offsetof(Shard, epoch) == 64 && offsetof(Shard, items) == 128, "lock, read side and write side on three lines");
 static_assert(sizeof(Shard) == 576 && sizeof(Shard) % kCacheLine == 0, "shards don't share cache lines");

@@ -119,7 +119,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     // this one, as little is known of both.
     if (who == self_) {
       if ((!self().free() && index == self().record()) || find_descriptor(expected) >= 0) return false;
-      if (is_unique(who)) return true;
+      if (kFindsDescriptors && is_unique(who)) return true;
     }
     const auto path = place().process_lock(segment_.identity().instance, index);
     const auto status = status_of(path, error);

@@ -27,9 +27,56 @@ namespace shared_dict::detail {
 // Where a process keeps its spare block of a class. By process, too: what it has freed itself is still in its processor's cache.
 inline std::uint32_t spare_place(std::uint32_t size_class, LockWord self) noexcept { return (size_class + self.record()) % kSpares; }
 
+// Of the next block to be handed out: its first line is here, the others will be when they are written.
+inline void prefetch_rest(const Segment& segment, std::uint64_t offset, std::uint64_t size) noexcept {
+  if (size > kCacheLine) prefetch_to_write(segment.at(offset + kCacheLine));
+  if (size > 2 * kCacheLine) prefetch_to_write(segment.at(offset + 2 * kCacheLine));
+}
+
+// A spare block says itself that it is one: a damaged word would lead to a block in use.
+SHARED_DICT_HOT bool is_spare(const Segment& segment, std::uint64_t offset, std::uint64_t size) noexcept {
+  return offset % kWord == 0 && segment.holds(offset, size) && load_word(segment.at(offset)) == ~offset;
+}
+
 inline SpareWord load_spare(const Shard& shard, std::uint32_t place) noexcept {
   return SpareWord(shard.spare[place].load(std::memory_order_relaxed));  // relaxed: under the lock, or a hint
 }
+
+// The place of a size class in a shard, as seen by a process.
+class SparePlace {
+ public:
+  SHARED_DICT_HOT SparePlace(const Segment& segment, Shard& shard, std::uint32_t size_class, LockWord self) noexcept
+      : segment_(segment), word_(shard.spare[spare_place(size_class, self)]), size_class_(size_class) {}
+
+  bool taken() const noexcept { return !load().none(); }
+
+  // The block that is kept here, if it is one: all but its first word may be written. 0: there is none.
+  SHARED_DICT_HOT std::uint64_t block(std::uint64_t size) const noexcept {
+    const SpareWord spare = load();
+    return spare.of(size_class_) && is_spare(segment_, spare.offset(), size) ? spare.offset() : 0;
+  }
+  bool holds_class() const noexcept { return load().of(size_class_); }
+
+  // It is a block in use from now on.
+  SHARED_DICT_HOT void take() noexcept { store(0); }
+
+  // Keeps a block that no reader can believe any more.
+  SHARED_DICT_HOT void keep(std::uint64_t offset, std::uint64_t size) noexcept {
+    store(SpareWord(offset, size_class_).bits());
+    // [E6] release fence, pairs with [V1]: as [E1].
+    release_fence();
+    store_word(segment_.at(offset), ~offset);
+    prefetch_rest(segment_, offset, size);
+  }
+
+ private:
+  SpareWord load() const noexcept { return SpareWord(word_.load(std::memory_order_relaxed)); }  // relaxed: under the lock
+  void store(std::uint64_t word) noexcept { word_.store(word, std::memory_order_relaxed); }     // relaxed: as above
+
+  const Segment& segment_;
+  Word64& word_;
+  std::uint32_t size_class_;
+};
 
 class Heap {
  public:
@@ -71,42 +118,20 @@ class Heap {
   // For an entry that takes another's place.
   std::uint64_t allocate_replacement(std::uint64_t size) {
     if (size > segment_.classes().largest_block()) return allocate_large(size);
-    const std::uint32_t size_class = class_of(size);
-    const SpareWord spare = load_spare(shard_, place_of(size_class));
-    if (!spare.of(size_class)) return allocate(size);
-    check(is_spare(spare.offset(), size), "a spare block isn't one");
-    take_spare(size_class);
-    return spare.offset();
+    SparePlace place = spare_place_of(class_of(size));
+    if (!place.holds_class()) return allocate(size);
+    const std::uint64_t spare = place.block(size);
+    check(spare != 0, "a spare block isn't one");
+    place.take();
+    return spare;
   }
-
-  // The spare block of a class, if it is one: all but its first word may be written. 0: there is none.
-  std::uint64_t spare_block(std::uint32_t size_class, std::uint64_t size) const noexcept {
-    const SpareWord spare = load_spare(shard_, place_of(size_class));
-    return spare.of(size_class) && is_spare(spare.offset(), size) ? spare.offset() : 0;
-  }
-  // It is a block in use from now on.
-  void take_spare(std::uint32_t size_class) noexcept { set_spare(place_of(size_class), 0); }
 
   // As `free_entry`, of the entry that was replaced.
   void free_replaced(std::uint64_t offset, std::uint64_t size) noexcept {
     if (size > segment_.classes().largest_block() || in_view(offset)) return free_entry(offset, size);
-    make_spare(offset, size, class_of(size));
-  }
-
-  // As free_replaced, of one whose class is known.
-  void free_replaced(std::uint64_t offset, std::uint64_t size, std::uint32_t size_class) noexcept {
-    if (in_view(offset)) return free_entry(offset, size);
-    make_spare(offset, size, size_class);
-  }
-
-  void make_spare(std::uint64_t offset, std::uint64_t size, std::uint32_t size_class) noexcept {
-    const std::uint32_t place = place_of(size_class);
-    if (!load_spare(shard_, place).none()) return free(offset, size);
-    set_spare(place, SpareWord(offset, size_class).bits());
-    // [E6] release fence, pairs with [V1]: as [E1].
-    release_fence();
-    store_word(segment_.at(offset), ~offset);
-    prefetch_rest(offset, size);
+    SparePlace place = spare_place_of(class_of(size));
+    if (place.taken()) return free(offset, size);
+    place.keep(offset, size);
   }
 
   void free_spares() noexcept {
@@ -114,7 +139,7 @@ class Heap {
       const SpareWord spare = load_spare(shard_, place);
       set_spare(place, 0);
       if (spare.none()) continue;
-      if (is_spare(spare.offset(), kWord)) {
+      if (is_spare(segment_, spare.offset(), kWord)) {
         free(spare.offset(), 0);
       } else {
         shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below
@@ -272,18 +297,9 @@ class Heap {
  private:
   void set_retired(std::uint64_t offset) noexcept { shard_.retired.store(offset, std::memory_order_relaxed); }  // relaxed: as above
 
-  // Of the next block to be handed out: its first line is here, the others will be when they are written.
-  void prefetch_rest(std::uint64_t offset, std::uint64_t size) const noexcept {
-    if (size > kCacheLine) prefetch_to_write(segment_.at(offset + kCacheLine));
-    if (size > 2 * kCacheLine) prefetch_to_write(segment_.at(offset + 2 * kCacheLine));
+  SparePlace spare_place_of(std::uint32_t size_class) const noexcept {
+    return {segment_, shard_, size_class, writer_.attachment.self()};
   }
-
-  // The block says itself that it is one: a damaged word would lead to a block in use.
-  bool is_spare(std::uint64_t offset, std::uint64_t size) const noexcept {
-    return offset % kWord == 0 && segment_.holds(offset, size) && load_word(segment_.at(offset)) == ~offset;
-  }
-
-  std::uint32_t place_of(std::uint32_t size_class) const noexcept { return spare_place(size_class, writer_.attachment.self()); }
 
   void set_spare(std::uint32_t place, std::uint64_t word) noexcept {
     shard_.spare[place].store(word, std::memory_order_relaxed);  // relaxed: under the lock
@@ -387,7 +403,7 @@ class Heap {
     release_fence();
     store_word(segment_.at(offset), span.first_free);
     span.first_free = static_cast<std::uint32_t>(block) + 1;
-    prefetch_rest(offset, shape.block_bytes);
+    prefetch_rest(segment_, offset, shape.block_bytes);
     --span.live;
     if (span.live == 0) {
       PagePool pool(writer_);  // if it can't be had, the empty span stays: unlisted only if it was full, found by the repair

@@ -133,6 +133,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
       const std::scoped_lock lock(registry.mutex_);
       registry.guards_.erase(guard->id());
       delete guard;
+      sweep_leftovers();
     }
     LocalRegistry& registry;
     Guard* guard = nullptr;

@@ -27,16 +27,16 @@ class LockFile {
     LockFile lock;
     for (;;) {
       try {
-        lock.lock_ = boost::interprocess::file_lock(path.c_str());
+        lock.lock_ = boost::interprocess::file_lock(path.string().c_str());
         break;
       } catch (const boost::interprocess::interprocess_exception& refused) {
-        error.assign(refused.get_native_error(), std::system_category());
+        error = native_error(refused.get_native_error());
         if (error == std::errc::interrupted) continue;
         if (error == std::errc::no_such_file_or_directory) error.clear();
         return std::nullopt;
       }
     }
-    if (!close_on_exec(expected, likely)) {
+    if (!secure_opened(path, expected, likely)) {
       const auto now = status_of(path, error);
       if (now && now->id == expected) error = std::make_error_code(std::errc::not_enough_memory);
       return std::nullopt;
@@ -70,7 +70,7 @@ class LockFile {
     try {
       return lock_.try_lock_sharable();
     } catch (const boost::interprocess::interprocess_exception& refused) {
-      error.assign(refused.get_native_error(), std::system_category());
+      error = native_error(refused.get_native_error());
       return false;
     }
   }

@@ -6,6 +6,8 @@
 // moves as a whole, to <place>/.shared_dict.<name>.<instance>/, and its last member takes it away.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -24,16 +26,17 @@ inline constexpr std::size_t kMaxNameLength = 200;
 
 inline bool valid_name(std::string_view name) noexcept {
   if (name.empty() || name.size() > kMaxNameLength || name.front() == '.') return false;
-  for (const char c : name) {
-    const bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    if (!letter && c != '.' && c != '_' && c != '-') return false;
-  }
-  return true;
+  if (kDropsLastDots && name.back() == '.') return false;  // it would be another dictionary's
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  });
 }
 
 inline void require_valid_name(std::string_view name) {
   if (!valid_name(name)) {
-    fail(errc::invalid_name, name, "a name has 1 to 200 characters of [A-Za-z0-9._-] and doesn't begin with a dot");
+    fail(errc::invalid_name, name,
+         kDropsLastDots ? "a name has 1 to 200 characters of [A-Za-z0-9._-] and neither begins nor ends with a dot"
+                        : "a name has 1 to 200 characters of [A-Za-z0-9._-] and doesn't begin with a dot");
   }
 }
 
@@ -86,18 +89,38 @@ class PlacedFiles {
   // Whether some locks may not have been found.
   const std::error_code& error() const noexcept { return error_; }
 
+  // The moment the dictionary is gone; where open files can't be removed, that is remove().
+  std::error_code remove_segment() const noexcept { return kRemovesOpenFiles ? remove_file(segment_) : std::error_code{}; }
   // The segment first, which is the moment the dictionary is gone.
-  void remove_contents() const noexcept {
+  void remove_contents() const {
+    if constexpr (!kRemovesOpenFiles) return discard(false);
     remove_file(segment_);
     for (const auto& lock : locks_) remove_file(lock);
   }
-  void remove() const noexcept {
-    remove_contents();
-    remove_file(guard_);
+  void remove() const {
+    if constexpr (kRemovesOpenFiles) {
+      remove_contents();
+      remove_file(guard_);
+    } else {
+      discard(true);
+    }
     remove_directory(directory_);  // stays if somebody put something else there
   }
 
  private:
+  void discard(bool with_guard) const {
+    auto files = locks_;
+    files.insert(files.begin(), segment_);
+    if (with_guard) files.push_back(guard_);
+    discard_files(files, aside());
+  }
+  // Where it goes if it must be moved before it can go.
+  std::filesystem::path aside() const {
+    if (directory_.filename().string().starts_with('.')) return directory_;
+    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    return Place(directory_).removed(static_cast<std::uint64_t>(now)).directory();
+  }
+
   std::filesystem::path directory_;
   std::filesystem::path segment_;
   std::filesystem::path guard_;

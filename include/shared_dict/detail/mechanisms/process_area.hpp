@@ -19,11 +19,15 @@
 
 namespace shared_dict::detail {
 
+inline bool any_area_used(const Segment& segment) noexcept {
+  // [A17] seq_cst, pairs with [A18]: see above.
+  return segment.header().areas_used.load(std::memory_order_seq_cst) != 0;
+}
+
 // f(record) for each record whose process has an area in use.
 template <class F>
 void for_each_area_user(const Segment& segment, F f) {
-  // [A17] seq_cst, pairs with [A18]: see above.
-  if (segment.header().areas_used.load(std::memory_order_seq_cst) == 0) return;
+  if (!any_area_used(segment)) return;
   const std::uint32_t words = (segment.identity().max_processes + 63) / 64;
   for (std::uint32_t i = 0; i < words; ++i) {
     // [A1] seq_cst, pairs with [A2]: see above.
@@ -69,7 +73,8 @@ void for_each_pin(const Segment& segment, F f) {
 }
 
 // Whether somebody views or loans the block. After a step of its version or its shard's epoch.
-inline bool is_pinned(const Segment& segment, std::uint64_t offset) noexcept {
+SHARED_DICT_HOT bool is_pinned(const Segment& segment, std::uint64_t offset) noexcept {
+  if (!any_area_used(segment)) [[likely]] return false;
   bool pinned = false;
   for_each_pin(segment, [&](std::uint64_t pin) { pinned = pinned || pin == offset; });
   return pinned;

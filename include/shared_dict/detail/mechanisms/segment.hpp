@@ -35,9 +35,9 @@ class Segment {
  public:
   // `identity` is a verified copy: what the process relies on can't change under it.
   Segment(FileDescriptor file, FileId id, const Identity& identity)
-      : file_(std::move(file)),
+      : mapping_(file, identity.segment_bytes),
+        file_(std::move(file)),
         id_(id),
-        mapping_(file_, identity.segment_bytes),
         base_(mapping_.base()),
         identity_(identity),
         shape_{identity.key_fixed_bytes, identity.value_fixed_bytes, identity.value_alignment},
@@ -139,9 +139,9 @@ class Segment {
     return commit_range(file_, page_offset(from), page_offset(to) - page_offset(from));
   }
 
+  Mapping mapping_;  // goes last: see Leftovers
   FileDescriptor file_;
   FileId id_;
-  Mapping mapping_;
   std::byte* base_ = nullptr;
   Identity identity_{};
   TypeShape shape_{};

@@ -20,9 +20,10 @@
 
 namespace shared_dict::detail {
 
-class Audit {
+template <class>
+class BasicAudit {
  public:
-  explicit Audit(const Writer& writer) : writer_(writer), segment_(writer.attachment.segment()) {}
+  explicit BasicAudit(const Writer& writer) : writer_(writer), segment_(writer.attachment.segment()) {}
 
   AuditReport run() {
     try {
@@ -276,5 +277,8 @@ class Audit {
   std::map<std::uint32_t, Run> runs_;
   AuditReport report_;
 };
+
+// See Lazily.
+using Audit = BasicAudit<Lazily>;
 
 }  // namespace shared_dict::detail

@@ -51,10 +51,11 @@ inline std::uint64_t make_intent(const Segment& segment, LockedShard& shard, con
   return offset;
 }
 
-class Batch {
+template <class>
+class BasicBatch {
  public:
   // The bytes of the items outlive this.
-  Batch(const Writer& writer, std::vector<BatchItem> items)
+  BasicBatch(const Writer& writer, std::vector<BatchItem> items)
       : writer_(writer), segment_(writer.attachment.segment()), items_(std::move(items)) {
     sort_and_drop_repeats();
   }
@@ -72,7 +73,7 @@ class Batch {
 
  private:
   struct Unlock {
-    Batch& batch;
+    BasicBatch& batch;
     ~Unlock() {
       batch.steps_.clear();
       batch.shards_.clear();
@@ -224,5 +225,8 @@ class Batch {
   std::vector<Step> steps_;
   Growth growth_;
 };
+
+// See Lazily.
+using Batch = BasicBatch<Lazily>;
 
 }  // namespace shared_dict::detail

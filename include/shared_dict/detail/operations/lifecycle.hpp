@@ -63,9 +63,10 @@ using Fill = std::function<void(const std::shared_ptr<Attachment>&)>;
 
 enum class OpenMode { create, attach, open_or_create };
 
-class Lifecycle {
+template <class>
+class BasicLifecycle {
  public:
-  Lifecycle(std::string_view name, const std::filesystem::path& directory, std::chrono::milliseconds timeout)
+  BasicLifecycle(std::string_view name, const std::filesystem::path& directory, std::chrono::milliseconds timeout)
       : name_(name), place_((require_valid_name(name), directory), name), deadline_(deadline_after(Clock::now(), timeout)), timeout_(timeout) {}
 
   std::shared_ptr<Attachment> open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill = {}) {
@@ -110,7 +111,7 @@ class Lifecycle {
       }
       const PlacedFiles files(place_);
       if (files.error()) cant("can't read " + place_.directory().string(), files.error());
-      error = remove_file(place_.segment());
+      error = files.remove_segment();
       if (error) cant("can't remove " + place_.segment().string(), error);
       files.remove();
       return found.state == State::damaged || found.state == State::foreign ||
@@ -491,7 +492,7 @@ class Lifecycle {
       std::error_code error;
       const std::string prefix = place_.removed_prefix();
       for (const auto& path : paths_in(place_.directory().parent_path(), error)) {
-        if (path.filename().string().starts_with(prefix)) Lifecycle(name_, Place(path)).sweep();
+        if (path.filename().string().starts_with(prefix)) BasicLifecycle(name_, Place(path)).sweep();
       }
     } catch (...) {  // no memory, or not ours: another time
     }
@@ -517,7 +518,7 @@ class Lifecycle {
   }
 
   // Somewhere else than under the name, and without waiting.
-  Lifecycle(std::string name, Place place) : name_(std::move(name)), place_(std::move(place)), deadline_(Clock::now()) {}
+  BasicLifecycle(std::string name, Place place) : name_(std::move(name)), place_(std::move(place)), deadline_(Clock::now()) {}
 
   std::string name_;
   Place place_;
@@ -525,6 +526,9 @@ class Lifecycle {
   std::chrono::milliseconds timeout_{0};
   bool made_place_ = false;  // the directory or the guard's file
 };
+
+// See Lazily; so is list().
+using Lifecycle = BasicLifecycle<Lazily>;
 
 inline std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {
   std::vector<std::string> names;

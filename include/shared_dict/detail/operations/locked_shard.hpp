@@ -23,6 +23,7 @@
 #include <bit>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include <shared_dict/detail/mechanisms/heap.hpp>
 #include <shared_dict/detail/mechanisms/slot_table.hpp>
@@ -30,6 +31,14 @@
 #include <shared_dict/detail/operations/repair.hpp>
 
 namespace shared_dict::detail {
+
+// Whether a shard's owner has nothing to do first: neither to catch up with a clear nor to repair.
+SHARED_DICT_HOT bool is_current(const Segment& segment, const Shard& shard) noexcept {
+  // relaxed, all: `dirty` was set by whoever released the lock; the generation is stored with all locks held. A free shard has no intent: a
+  // bit of it was flipped.
+  return shard.generation.load(std::memory_order_relaxed) == segment.header().clear_generation.load(std::memory_order_relaxed) &&
+         shard.dirty.load(std::memory_order_relaxed) == 0 && shard.intent.load(std::memory_order_relaxed) == 0;
+}
 
 class LockedShard {
  public:
@@ -42,6 +51,17 @@ class LockedShard {
         heap_(writer, index) {
     make_current();
   }
+
+  // With its lock, which somebody has taken already.
+  LockedShard(const Writer& writer, std::uint32_t index, OwnerLock lock)
+      : writer_(writer),
+        segment_(writer.attachment.segment()),
+        shard_(segment_.shard(index)),
+        index_(index),
+        lock_(std::move(lock)),
+        heap_(writer, index) {
+    make_current();
+  }
   LockedShard(const LockedShard&) = delete;
   LockedShard& operator=(const LockedShard&) = delete;
   LockedShard(LockedShard&&) = default;
@@ -49,15 +69,7 @@ class LockedShard {
 
   // Catches up with a clear, or with the death of an owner.
   SHARED_DICT_HOT void make_current() {
-    // relaxed: `dirty` was set by whoever released the lock; the generation is stored with all locks held.
-    const std::uint64_t generation = segment_.header().clear_generation.load(std::memory_order_relaxed);
-    if (get(shard_.generation) != generation) [[unlikely]] {
-      require_generations(segment_, shard_, writer_.attachment.name());
-      reset_shard(writer_, heap_, shard_, index_, generation);
-      // relaxed, both: as above. A free shard has no intent: a bit of it was flipped.
-    } else if (shard_.dirty.load(std::memory_order_relaxed) != 0 || shard_.intent.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-      repair_shard(writer_, heap_, shard_, index_);
-    }
+    if (!is_current(segment_, shard_)) [[unlikely]] catch_up();
   }
 
   const Segment& segment() const noexcept { return segment_; }
@@ -147,22 +159,9 @@ class LockedShard {
 
   enum class Purpose { addition, replacement };
 
-  // Writes an entry to where it will be if it replaces another one, before it is known whether it does: while the search waits for memory.
-  void write_ahead(const KeyBytes& key, Bytes value, const EntryShape& shape) noexcept {
-    if (shape.large) return;
-    written_ahead_ = heap_.spare_block(shape.size_class, shape.bytes);
-    ahead_ = shape;
-    if (written_ahead_ != 0) write_contents(segment_, written_ahead_, key.bytes, value);
-  }
-
-  // A block with an entry that no slot refers to yet. Throws heap_full. What was written ahead is the same entry.
+  // A block with an entry that no slot refers to yet. Throws heap_full.
   std::uint64_t allocate(const KeyBytes& key, Bytes value, Purpose purpose) {
     const EntrySizes sizes(key.bytes.size(), value.size());
-    if (purpose == Purpose::replacement && written_ahead_ != 0) {
-      heap_.take_spare(ahead_.size_class);
-      write_sizes(segment_, written_ahead_, sizes);
-      return written_ahead_;
-    }
     const std::uint64_t size = entry_bytes(segment_, sizes);
     const std::uint64_t offset = purpose == Purpose::replacement ? heap_.allocate_replacement(size) : heap_.allocate(size);
     write_contents(segment_, offset, key.bytes, value);
@@ -205,11 +204,7 @@ class LockedShard {
     slots.step_version(found.at);
     const std::uint64_t before = found.entry.sizes.value();
     if (value_bytes < before) set(shard_.stored_bytes, get(shard_.stored_bytes) - (before - value_bytes));
-    if (written_ahead_ != 0 && value_bytes == found.entry.sizes.value()) {
-      heap_.free_replaced(found.entry.offset, ahead_.bytes, ahead_.size_class);
-    } else {
-      heap_.free_replaced(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
-    }
+    heap_.free_replaced(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
   }
 
   // Before the slot words: a scan that meets one of the entries sees that something was added.
@@ -294,6 +289,16 @@ class LockedShard {
   }
 
  private:
+  SHARED_DICT_COLD void catch_up() {
+    const std::uint64_t generation = segment_.header().clear_generation.load(std::memory_order_relaxed);  // relaxed: as is_current
+    if (get(shard_.generation) != generation) {
+      require_generations(segment_, shard_, writer_.attachment.name());
+      reset_shard(writer_, heap_, shard_, index_, generation);
+    } else {
+      repair_shard(writer_, heap_, shard_, index_);
+    }
+  }
+
   // relaxed, both: written under the lock only; read without it as a hint.
   static std::uint64_t get(const Word64& word) noexcept { return word.load(std::memory_order_relaxed); }
   static void set(Word64& word, std::uint64_t value) noexcept { word.store(value, std::memory_order_relaxed); }
@@ -332,9 +337,7 @@ class LockedShard {
   std::uint32_t index_;
   OwnerLock lock_;
   Heap heap_;
-  mutable TableWord checked_;       // that table's place was found good
-  std::uint64_t written_ahead_ = 0;  // a block; 0: none
-  EntryShape ahead_;
+  mutable TableWord checked_;  // that table's place was found good
 };
 
 }  // namespace shared_dict::detail

@@ -248,12 +248,23 @@ inline std::optional<StoredValue> pin_value(Attachment& attachment, const std::s
 
 // ---- for writers, before the shard's lock is taken
 
-inline void prefetch_entry_to_write(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
-  const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
-  const Bucket* const bucket = home_bucket(segment, table, key);
-  if (bucket == nullptr) return;
-  const SlotWord word = find_candidate(*bucket, hash_tag(key.hash)).word;
-  if (segment.holds(word.offset(), kCacheLine)) prefetch_to_write(segment.at(word.offset()));
+// Where a key's entry may be. A hint: what it says is looked at again under the lock.
+struct Glimpse {
+  TableWord table;
+  const Bucket* bucket = nullptr;  // the key's home in it; null: there is no table
+  Candidate candidate;
+};
+
+// Its entry's memory is on its way then.
+SHARED_DICT_HOT Glimpse glimpse(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
+  Glimpse seen;
+  seen.table = TableWord(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
+  seen.bucket = home_bucket(segment, seen.table, key);
+  if (seen.bucket == nullptr) [[unlikely]] return seen;
+  seen.candidate = find_candidate(*seen.bucket, hash_tag(key.hash));
+  const std::uint64_t entry = seen.candidate.word.offset();
+  if (segment.holds(entry, kCacheLine)) [[likely]] prefetch_to_write(segment.at(entry));
+  return seen;
 }
 
 // Where a key was before its shard's lock was taken.

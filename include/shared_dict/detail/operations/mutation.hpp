@@ -1,5 +1,5 @@
-// Writing: every change of one key is `change`, which looks at what is there and says what shall be there. The others walk the
-// shards. All work on stored bytes; types come in above.
+// Writing: a change of one key is `change`, which looks at what is there and says what shall be there; the most frequent one has a shorter
+// way (overwriting.hpp). The others walk the shards. All work on stored bytes; types come in above.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <shared_dict/detail/operations/locked_shard.hpp>
@@ -245,8 +246,7 @@ SHARED_DICT_HOT void with_leftovers(const Writer& writer, Operation operation) {
   }
 }
 
-// Gets the lines on their way that a change of this key will touch, before the lock is taken: that makes the processor wait for all
-// earlier loads and stores, but not for prefetches. So cache misses that begin here go on behind the lock's back.
+// Gets the lines on their way that a change of this key will touch, before the lock is taken: so cache misses go on beside the lock's own.
 //
 // A value that is replaced in place lies beside its key, so there the key is found at once.
 SHARED_DICT_HOT Sighting prepare_change(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
@@ -254,35 +254,22 @@ SHARED_DICT_HOT Sighting prepare_change(const Segment& segment, const Shard& sha
   if (replaced_in_place(segment)) return sight(segment, shard, key);
   Sighting nothing;
   nothing.found = false;
-  prefetch_entry_to_write(segment, shard, key);
+  static_cast<void>(glimpse(segment, shard, key));
   return nothing;
 }
 
-// The same for the block that an entry of this shape would get: another processor may have used it last.
-SHARED_DICT_HOT void prefetch_spare(const Segment& segment, const Shard& shard, const EntryShape& shape, LockWord self) noexcept {
-  if (shape.large) return;
-  const SpareWord spare = load_spare(shard, spare_place(shape.size_class, self));
-  if (!spare.of(shape.size_class)) return;
-  const std::uint64_t end = std::min(shape.bytes, 4 * kCacheLine);
-  for (std::uint64_t at = 0; at < end; at += kCacheLine) prefetch_to_write(segment.at(spare.offset() + at));
-}
-
 // decide(const Bytes*) is called with the key's value, or null, under the shard's lock. If it throws, or storing fails, nothing has
-// changed. It may be called again if the heap was full at first. `value` is what it stores, if that is known before.
+// changed. It may be called again if the heap was full at first. `held` is the shard's lock if it was taken already: it is let go.
 template <class Decide>
-void change(const Writer& writer, const KeyBytes& key, Decide decide, const Bytes* value = nullptr) {
+void change(const Writer& writer, const KeyBytes& key, Decide decide, OwnerLock* held = nullptr) {
   const Segment& segment = writer.attachment.segment();
   const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
-  const Sighting seen = prepare_change(segment, segment.shard(index), key);
-  const bool ahead = value != nullptr && !replaced_in_place(segment);
-  EntryShape shape{};
-  if (ahead) {
-    shape = shape_of(segment, EntrySizes(key.bytes.size(), value->size()));
-    prefetch_spare(segment, segment.shard(index), shape, writer.attachment.self());
-  }
+  Sighting seen;
+  seen.found = false;
+  if (held == nullptr) seen = prepare_change(segment, segment.shard(index), key);
   with_leftovers(writer, [&] {
-    LockedShard shard(writer, index);
-    if (ahead) shard.write_ahead(key, *value, shape);
+    OwnerLock* const lock = std::exchange(held, nullptr);
+    LockedShard shard = lock != nullptr ? LockedShard(writer, index, std::move(*lock)) : LockedShard(writer, index);
     const SlotTable::Found found = shard.find(key, seen);
     const Bytes current = found.found ? found.entry.value(segment) : Bytes();
     const Decision decision = decide(found.found ? &current : nullptr);

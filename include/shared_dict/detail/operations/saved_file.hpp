@@ -4,7 +4,6 @@
 #pragma once
 
 #include <bit>
-#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -23,19 +22,20 @@ namespace shared_dict::detail {
 // `name` is the dictionary that the errors are about.
 [[noreturn]] SHARED_DICT_COLD inline void fail_file(std::error_code error, const std::string& name, const char* what,
                                                     const std::filesystem::path& path) {
-  fail(std::error_code(error.value(), std::system_category()), name, std::string(what) + " " + path.string());
+  fail(as_reported(error), name, std::string(what) + " " + path.string());
 }
 
-class SavedFile {
+template <class>
+class BasicSavedFile {
  public:
-  SavedFile(std::string name, std::filesystem::path path) : name_(std::move(name)), path_(std::move(path)) {
+  BasicSavedFile(std::string name, std::filesystem::path path) : name_(std::move(name)), path_(std::move(path)) {
     std::error_code error;
     if (!open(error)) fail_file(error, name_, "can't open", path_);
   }
 
   // Nothing if there is no such file.
-  static std::optional<SavedFile> find(const std::string& name, const std::filesystem::path& path) {
-    SavedFile file;
+  static std::optional<BasicSavedFile> find(const std::string& name, const std::filesystem::path& path) {
+    BasicSavedFile file;
     file.name_ = name;
     file.path_ = path;
     std::error_code error;
@@ -100,14 +100,14 @@ class SavedFile {
   }
 
  private:
-  SavedFile() = default;
+  BasicSavedFile() = default;
 
   bool open(std::error_code& error) {
     file_ = open_to_read(path_, error);
     if (!file_) return false;
     const auto status = status_of(file_);
     if (!status || !status->regular) {
-      error = {status && status->directory ? EISDIR : EINVAL, std::system_category()};
+      error = std::make_error_code(status && status->directory ? std::errc::is_a_directory : std::errc::invalid_argument);
       return false;
     }
     read_header(status->size);
@@ -156,5 +156,8 @@ class SavedFile {
   SavedHeader header_;
   std::vector<std::byte> buffer_;
 };
+
+// See Lazily.
+using SavedFile = BasicSavedFile<Lazily>;
 
 }  // namespace shared_dict::detail

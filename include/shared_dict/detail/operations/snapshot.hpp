@@ -37,7 +37,8 @@ namespace shared_dict::detail {
 using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 
 // Items in private memory, as they lie in the file.
-class SavedBlocks {
+template <class>
+class BasicSavedBlocks {
  public:
   // Gets memory for so many bytes, and has the system give it: that takes longer than filling it.
   void prepare(std::uint64_t all) {
@@ -118,6 +119,9 @@ class SavedBlocks {
   std::uint64_t content_bytes_ = 0;
 };
 
+// See Lazily; so are the functions below.
+using SavedBlocks = BasicSavedBlocks<Lazily>;
+
 inline SavedHeader saved_header(const Identity& identity) noexcept {
   SavedHeader header;
   header.heap_size = identity.heap_size;
@@ -134,7 +138,8 @@ inline SavedHeader saved_header(const Identity& identity) noexcept {
 }
 
 // All items as they are at one moment. Shards behind are unlocked first: they are taken off the end.
-inline SavedBlocks copy_out(const Writer& writer) {
+template <class = Lazily>
+SavedBlocks copy_out(const Writer& writer) {
   const Segment& segment = writer.attachment.segment();
   const auto fits = [](std::uint64_t fixed, Bytes bytes) { return fixed == 0 || bytes.size() == fixed; };
   SavedBlocks blocks;
@@ -159,7 +164,8 @@ inline SavedBlocks copy_out(const Writer& writer) {
 }
 
 // Waits for another one that saves to the same path.
-inline void begin_file(const Writer& writer, ReplacingFile& file, unsigned mode) {
+template <class = Lazily>
+void begin_file(const Writer& writer, ReplacingFile& file, unsigned mode) {
   const auto deadline = writer.deadline(Clock::now());
   for (;;) {
     const std::error_code error = file.begin(mode);
@@ -175,7 +181,8 @@ inline void begin_file(const Writer& writer, ReplacingFile& file, unsigned mode)
   }
 }
 
-inline void save(const Writer& writer, const std::filesystem::path& path, const Progress& progress) {
+template <class = Lazily>
+void save(const Writer& writer, const std::filesystem::path& path, const Progress& progress) {
   const Identity& identity = writer.attachment.segment().identity();
   ReplacingFile file(path);
   begin_file(writer, file, identity.permissions);
@@ -204,7 +211,8 @@ inline void save(const Writer& writer, const std::filesystem::path& path, const 
 }
 
 // What could never be, before anything is tried.
-inline void require_loadable(const Writer& writer, const SavedFile& file, const std::filesystem::path& path) {
+template <class = Lazily>
+void require_loadable(const Writer& writer, const SavedFile& file, const std::filesystem::path& path) {
   const Identity& identity = writer.attachment.segment().identity();
   const std::string& name = writer.attachment.name();
   const SavedHeader& header = file.header();
@@ -256,13 +264,15 @@ void load(const Writer& writer, SavedFile& file, const std::filesystem::path& pa
   });
 }
 
-inline void load(const Writer& writer, const std::filesystem::path& path, const Progress& progress) {
+template <class = Lazily>
+void load(const Writer& writer, const std::filesystem::path& path, const Progress& progress) {
   SavedFile file(writer.attachment.name(), path);
   load(writer, file, path, progress, [&](auto replace) { with_leftovers(writer, replace); });
 }
 
 // How a new dictionary is filled. Nobody else has it, and the guard is held: there are no leftovers to look for.
-inline Fill fill_of(const Options& options) {
+template <class = Lazily>
+Fill fill_of(const Options& options) {
   if (options.load_from.empty()) return {};
   return [&options](const std::shared_ptr<Attachment>& attachment) {
     const Writer writer(*attachment, options.lock_timeout);

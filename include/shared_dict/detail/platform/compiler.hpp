@@ -27,6 +27,10 @@
 
 namespace shared_dict::detail {
 
+// The only argument of templates that are templates so that a program that doesn't use them doesn't pay for compiling them: compilers
+// instantiate all that an ordinary inline function uses, whether anybody calls it or not.
+struct Lazily;
+
 // Whether an atomic object of this type never takes a lock. Of 64 bits on 32-bit x86, clang's is_always_lock_free says no, since other
 // integers of that size needn't be aligned.
 #if defined(__GNUC__)

@@ -1,5 +1,6 @@
 // A repair in a dictionary with a million items takes a while, and readers don't notice: they find every key, those of the shard under
-// repair too, while the repairer stands still in the middle of it, and when it dies there and the next one begins anew.
+// repair too, while the repairer stands still in the middle of it, and when it dies there and the next one begins anew. Compiled with
+// SHARED_DICT_KILL_POINTS, so that the repairer stops at a store of its own, whatever else the machine does.
 
 #include <array>
 #include <atomic>
@@ -19,6 +20,7 @@
 #include "support/forked.hpp"
 #include "support/lock_holder.hpp"
 #include "support/lock_words.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
@@ -37,7 +39,17 @@ struct Progress {
   std::array<std::atomic<std::uint64_t>, kReaders> reads;
   std::atomic<std::uint32_t> shard;  ///< to be read
   std::atomic<int> stop;
+  std::uint64_t stores;  ///< of the last repair that came to its end
 };
+
+// What the repairer's kill points look at.
+const detail::Shard* under_repair = nullptr;
+std::uint64_t stores = 0;
+std::uint64_t stop_at = 0;  ///< 0: nowhere
+
+void stop_there() noexcept {
+  if (under_repair->dirty.load() != 0 && ++stores == stop_at) ::raise(SIGSTOP);
+}
 
 /// Every key has a value that is its own multiple: what it was times some number of writes.
 bool plausible(std::uint64_t key, const std::optional<std::uint64_t>& value) {
@@ -84,7 +96,7 @@ TEST_CASE("readers find every key while a shard of a million items is repaired",
   std::mt19937_64 random(test_seed());
   std::uint64_t in_the_middle = 0;
   std::uint64_t died_there = 0;
-  Effort effort(60);
+  Effort effort(kSanitized ? 20 : 60);
   while (effort.more()) {
     INFO("round " << effort.done());
     const auto shard = static_cast<std::uint32_t>(random() % locks.shards());
@@ -92,16 +104,20 @@ TEST_CASE("readers find every key while a shard of a million items is repaired",
     const detail::Shard& fields = locks.segment().shard(shard);
     progress->shard = shard;
     LockHolder(d, key).die();
-    // The next writer releases the lock, takes it and repairs; where it is stopped depends on chance, but can be seen.
+    // The next writer releases the lock, takes it and repairs, the first one to the end.
+    under_repair = &fields;
+    stop_at = progress->stores == 0 ? 0 : 1 + random() % progress->stores;
     Forked repairer([&](auto) {
+      detail::at_kill_point = stop_there;
       d.modify(key, [&](std::uint64_t& value) { value += key + 1; });
+      progress->stores = stores;
       return 0;
     });
     const auto is_repairing = [&] { return fields.dirty.load() != 0 && locks.held_by(repairer.pid()).any(); };
-    REQUIRE(spin_until([&] { return is_repairing() || (fields.dirty.load() == 0 && fields.lock.load() == 0); }));
     bool dies = false;
-    if (repairer.stop() && is_repairing()) {
+    if (repairer.wait_stopped()) {
       ++in_the_middle;
+      REQUIRE(is_repairing());
       readers_go_on(keys[shard].size());
       REQUIRE(is_repairing());
       REQUIRE(plausible(key, d.get(key)));
@@ -120,7 +136,7 @@ TEST_CASE("readers find every key while a shard of a million items is repaired",
   }
   progress->stop = 1;
   for (auto& reader : readers) SHARED_DICT_REQUIRE_ENDED_WELL(reader->wait());
-  REQUIRE(in_the_middle > 0);
+  REQUIRE(in_the_middle > effort.done() / 2);
   for (std::uint64_t key = 0; key < kItems; ++key) {
     if (!plausible(key, d.get(key))) FAIL("key " << key << " is lost");
   }

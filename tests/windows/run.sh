@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# The tests as Windows programs: compiled by the mingw-w64 cross compiler, as one program, and run under wine, after the members of
+# tests/pairs. Says how many tests ran and passed.
+#   run.sh BUILD_DIR [TEST...]      TEST: as the test program takes them
+# Status 77: there is no such compiler, or no wine, or no Catch2 2.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+tests=$(dirname "$here")
+build=${1:?usage: run.sh BUILD_DIR [TEST...]}
+shift
+. "$here/tools.sh"
+
+# What isn't tested there, and why. Everything else of these folders is.
+declare -A without=(
+  [unit]="
+    attachment batch inspection lifecycle loan local_registry mutation owner_lock pin process_area scan snapshot view waiting watch -- fork
+    permissions platform_file platform_process platform_futex small_place flipped_bits support -- other calls of POSIX
+    guard -- stopped processes
+    lock_file -- descriptors
+    bytes_geometry bytes_hash bytes_racing_bytes bytes_words codec get_many interface linearizability memory_archive platform_compare type_name types -- nothing of the system"
+  [processes]="
+    alike_keys fork history identity lifecycle_storm namespaces no_system_call saving stopped_rounds -- fork
+    stopped_writer view_rounds -- stopped processes"
+  [crash]="
+    batch_kill every_step every_step_lifecycle exit kill loan_kill second_death soak -- fork and ptrace; windows/kill_test.cpp")
+sources=("$tests/support/child.cpp" "$tests/support/main.cpp" "$here"/*_test.cpp)
+for folder in unit processes crash; do
+  left_out=" $(sed 's/--.*//' <<< "${without[$folder]}" | tr -s '\n ' ' ') "
+  for source in "$tests/$folder"/*_test.cpp; do
+    name=$(basename "$source" _test.cpp)
+    [[ $left_out == *" $name "* ]] || sources+=("$source")
+  done
+done
+
+# Compiled without optimisation, which is most of the time, and from headers that are parsed once.
+flags=(-std=c++20 -O0 -Wall -Wextra -Wa,-mbig-obj -Winvalid-pch "-I$tests/../include" "-I$tests" "-I$build/include")
+mkdir -p "$build/objects"
+begin=$(date +%s)
+printf '#include <shared_dict/shared_dict.hpp>\n#include "support/catch.hpp"\n' > "$build/common.hpp"
+$compiler "${flags[@]}" -x c++-header "$build/common.hpp" -o "$build/common.hpp.gch" > "$log" 2>&1 || fail "the headers don't compile"
+compile() {
+  local out=$1 source=$2 common=(-include "$1/common.hpp")
+  shift 2
+  [[ $source != */main.cpp ]] || common=()
+  "$@" "${common[@]}" -c "$source" -o "$out/objects/$(basename "$(dirname "$source")")_$(basename "$source").o"
+}
+export -f compile
+rm -f "$build"/objects/*
+printf '%s\0' "${sources[@]}" | xargs -0 -P "$(nproc)" -I{} bash -c 'compile "$@"' bash "$build" {} "$compiler" "${flags[@]}" > "$log" 2>&1 ||
+  fail "a test doesn't compile"
+! grep -q warning: "$log" || fail "a test is compiled with warnings"
+# A stack as large as elsewhere.
+$compiler "$build"/objects/*.o -o "$build/tests.exe" -static -pthread -Wl,--stack,8388608 > "$log" 2>&1 || fail "the tests can't be linked"
+built=$(($(date +%s) - begin))
+
+begin=$(date +%s)
+timeout 400 "$wine" "$build/tests.exe" "$@" < /dev/null > "$log" 2>&1 || fail "a test fails, or doesn't end"
+# wine tells status 0 of some programs that crash.
+summary=$(grep -aE '^All tests passed' "$log" || true)
+[ -n "$summary" ] || fail "the tests ended too early"
+left=$(ls -A "$place")
+[ -z "$left" ] || { echo "$left" > "$log"; fail "files are left behind"; }
+grep -a '^proof:' "$log" || true
+count=$(sed -E 's/.* in ([0-9]+) test cases?.*/\1/' <<< "$summary" | tr -d '\r')
+echo "Windows tests under $("$wine" --version): $count run, $count passed; compiled in $built s, run in $(($(date +%s) - begin)) s"
