@@ -27,12 +27,14 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/mechanisms/process_area.hpp
     include/shared_dict/detail/mechanisms/segment.hpp
     include/shared_dict/detail/mechanisms/slot_table.hpp
+    include/shared_dict/detail/mechanisms/spare_place.hpp
     include/shared_dict/detail/mechanisms/standard_types.hpp
     include/shared_dict/detail/mechanisms/storage.hpp
     include/shared_dict/detail/mechanisms/type_name.hpp
     include/shared_dict/detail/mechanisms/waiter.hpp
     include/shared_dict/detail/operations/audit.hpp
     include/shared_dict/detail/operations/batch.hpp
+    include/shared_dict/detail/operations/finding.hpp
     include/shared_dict/detail/operations/inspection.hpp
     include/shared_dict/detail/operations/lifecycle.hpp
     include/shared_dict/detail/operations/loaning.hpp
@@ -45,6 +47,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/saved_file.hpp
     include/shared_dict/detail/operations/scan.hpp
     include/shared_dict/detail/operations/snapshot.hpp
+    include/shared_dict/detail/operations/stored_types.hpp
     include/shared_dict/detail/operations/typed.hpp
     include/shared_dict/detail/operations/waiting.hpp
     include/shared_dict/detail/platform/compare.hpp

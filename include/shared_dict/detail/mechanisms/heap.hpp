@@ -4,9 +4,8 @@
 // All of this is derived: a block is in use if, and only if, a slot refers to it. A death anywhere in here leaves lists that the
 // shard's repair throws away (repair.hpp).
 //
-// Replacing a value takes a block and frees one of mostly the same size. So the block that was replaced last is kept aside, in one of a
-// few places that depend on class and process, and is the next replacement's new block: no list changes. A spare block counts as live in its span. The last
-// erase of a shard, and a heap that is full, give the spares back.
+// Some blocks are kept aside for the next replacement of a value (spare_place.hpp). The last erase of a shard, and a heap that is full, give
+// the spares back.
 //
 // A block that somebody views isn't freed but retired: put on a list of the shard, linked through its first word, which no view
 // reads. They are looked through when twice as many have gathered, when there is a large one, and when memory is short: then those
@@ -21,62 +20,9 @@
 #include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/mechanisms/page_pool.hpp>
 #include <shared_dict/detail/mechanisms/process_area.hpp>
+#include <shared_dict/detail/mechanisms/spare_place.hpp>
 
 namespace shared_dict::detail {
-
-// Where a process keeps its spare block of a class. By process, too: what it has freed itself is still in its processor's cache.
-inline std::uint32_t spare_place(std::uint32_t size_class, LockWord self) noexcept { return (size_class + self.record()) % kSpares; }
-
-// Of the next block to be handed out: its first line is here, the others will be when they are written.
-inline void prefetch_rest(const Segment& segment, std::uint64_t offset, std::uint64_t size) noexcept {
-  if (size > kCacheLine) prefetch_to_write(segment.at(offset + kCacheLine));
-  if (size > 2 * kCacheLine) prefetch_to_write(segment.at(offset + 2 * kCacheLine));
-}
-
-// A spare block says itself that it is one: a damaged word would lead to a block in use.
-SHARED_DICT_HOT bool is_spare(const Segment& segment, std::uint64_t offset, std::uint64_t size) noexcept {
-  return offset % kWord == 0 && segment.holds(offset, size) && load_word(segment.at(offset)) == ~offset;
-}
-
-inline SpareWord load_spare(const Shard& shard, std::uint32_t place) noexcept {
-  return SpareWord(shard.spare[place].load(std::memory_order_relaxed));  // relaxed: under the lock, or a hint
-}
-
-// The place of a size class in a shard, as seen by a process.
-class SparePlace {
- public:
-  SHARED_DICT_HOT SparePlace(const Segment& segment, Shard& shard, std::uint32_t size_class, LockWord self) noexcept
-      : segment_(segment), word_(shard.spare[spare_place(size_class, self)]), size_class_(size_class) {}
-
-  bool taken() const noexcept { return !load().none(); }
-
-  // The block that is kept here, if it is one: all but its first word may be written. 0: there is none.
-  SHARED_DICT_HOT std::uint64_t block(std::uint64_t size) const noexcept {
-    const SpareWord spare = load();
-    return spare.of(size_class_) && is_spare(segment_, spare.offset(), size) ? spare.offset() : 0;
-  }
-  bool holds_class() const noexcept { return load().of(size_class_); }
-
-  // It is a block in use from now on.
-  SHARED_DICT_HOT void take() noexcept { store(0); }
-
-  // Keeps a block that no reader can believe any more.
-  SHARED_DICT_HOT void keep(std::uint64_t offset, std::uint64_t size) noexcept {
-    store(SpareWord(offset, size_class_).bits());
-    // [E6] release fence, pairs with [V1]: as [E1].
-    release_fence();
-    store_word(segment_.at(offset), ~offset);
-    prefetch_rest(segment_, offset, size);
-  }
-
- private:
-  SpareWord load() const noexcept { return SpareWord(word_.load(std::memory_order_relaxed)); }  // relaxed: under the lock
-  void store(std::uint64_t word) noexcept { word_.store(word, std::memory_order_relaxed); }     // relaxed: as above
-
-  const Segment& segment_;
-  Word64& word_;
-  std::uint32_t size_class_;
-};
 
 class Heap {
  public:

@@ -25,49 +25,27 @@
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/operations/finding.hpp>
+#include <shared_dict/detail/operations/stored_types.hpp>
 #include <shared_dict/options.hpp>
 #include <shared_dict/version.hpp>
 
 namespace shared_dict::detail {
 
-// What a dictionary is opened as.
-struct StoredTypes {
-  std::string key_name;
-  std::string value_name;
-  TypeShape shape;
-  std::uint64_t known_fingerprint = 0;  // of names that are only known in part
-
-  std::uint64_t fingerprint() const {
-    if (known_fingerprint != 0) return known_fingerprint;
-    const std::string all = key_name + "\n" + value_name + "\n" + std::to_string(shape.key_fixed_bytes) + " " +
-                            std::to_string(shape.value_fixed_bytes) + " " + std::to_string(shape.value_alignment);
-    return hash_bytes(all.data(), all.size(), 0);
-  }
-};
-
-inline StoredTypes types_of(const Identity& identity) {
-  return {std::string(identity.key_name, identity.key_name_bytes),
-          std::string(identity.value_name, identity.value_name_bytes),
-          {identity.key_fixed_bytes, identity.value_fixed_bytes, identity.value_alignment},
-          identity.type_fingerprint};
-}
-
-inline std::string to_text(const StoredTypes& types) {
-  return "SharedDict<" + types.key_name + ", " + types.value_name + "> (key bytes " + std::to_string(types.shape.key_fixed_bytes) +
-         ", value bytes " + std::to_string(types.shape.value_fixed_bytes) + ", alignment " +
-         std::to_string(types.shape.value_alignment) + "; 0 bytes: any number)";
-}
-
 // What a new dictionary is filled with, before anybody sees it. With the guard held, so this waits for nobody.
 using Fill = std::function<void(const std::shared_ptr<Attachment>&)>;
 
-enum class OpenMode { create, attach, open_or_create };
-
 template <class>
 class BasicLifecycle {
+  using State = Finding::State;
+
  public:
   BasicLifecycle(std::string_view name, const std::filesystem::path& directory, std::chrono::milliseconds timeout)
       : name_(name), place_((require_valid_name(name), directory), name), deadline_(deadline_after(Clock::now(), timeout)), timeout_(timeout) {}
+
+  BasicLifecycle(const BasicLifecycle&) = delete;
+  BasicLifecycle& operator=(const BasicLifecycle&) = delete;
+  ~BasicLifecycle() = default;
 
   std::shared_ptr<Attachment> open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill = {}) {
     if (mode != OpenMode::attach) require_valid(options);
@@ -84,11 +62,11 @@ class BasicLifecycle {
     sweep_removed();
     for (;;) {
       std::error_code error;
-      const auto status = look_at(place_.directory());
+      const auto status = finder_.look_at(place_.directory());
       if (!status || !status->directory) return false;
       const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
       if (!guard) {
-        if (!look_at(place_.guard())) {  // nothing of ours, or a remover that died at the very end
+        if (!finder_.look_at(place_.guard())) {  // nothing of ours, or a remover that died at the very end
           remove_directory(place_.directory());
           return false;
         }
@@ -98,21 +76,21 @@ class BasicLifecycle {
       std::shared_ptr<Attachment> attachment;
       const Guard::Hold hold = hold_guard(*guard);
       if (!leads_to(*guard)) continue;
-      Found found = inspect();
-      if (found.state == State::foreign && !found.ours) refuse(found, OpenMode::attach);
+      Finding found = finder_.inspect();
+      if (found.state == State::foreign && !found.ours) finder_.refuse(found, OpenMode::attach);
       if (found.state == State::complete) {
         attachment = find_or_map(found, guard);
         if (attachment->anyone_alive()) {
           const auto away = place_.removed(found.identity.instance).directory();
           error = rename_path(place_.directory(), away);
-          if (error) cant("can't move " + place_.directory().string() + " away", error);
+          if (error) finder_.cant("can't move " + place_.directory().string() + " away", error);
           return true;
         }
       }
       const PlacedFiles files(place_);
-      if (files.error()) cant("can't read " + place_.directory().string(), files.error());
+      if (files.error()) finder_.cant("can't read " + place_.directory().string(), files.error());
       error = files.remove_segment();
-      if (error) cant("can't remove " + place_.segment().string(), error);
+      if (error) finder_.cant("can't remove " + place_.segment().string(), error);
       files.remove();
       return found.state == State::damaged || found.state == State::foreign ||
              (found.state == State::complete && found.identity.lifetime == 1);
@@ -121,17 +99,17 @@ class BasicLifecycle {
 
   // What is there, mapped without joining it: for those who only look. Waits for nobody.
   std::shared_ptr<Attachment> look() {
-    Found found = inspect();
-    if (found.state == State::none || found.state == State::unfinished) not_found();
-    if (found.state != State::complete) refuse(found, OpenMode::attach);
+    Finding found = finder_.inspect();
+    if (found.state == State::none || found.state == State::unfinished) finder_.not_found();
+    if (found.state != State::complete) finder_.refuse(found, OpenMode::attach);
     const auto guard = guard_to_look();
-    if (!guard) not_found();
+    if (!guard) finder_.not_found();
     return find_or_map(found, guard);
   }
 
   // Looks without the guard: waits for nobody.
   bool exists() {
-    Found found = inspect();
+    Finding found = finder_.inspect();
     if (found.state != State::complete) return false;
     if (found.identity.lifetime == 1) return true;
     const auto guard = guard_to_look();
@@ -142,23 +120,12 @@ class BasicLifecycle {
   }
 
  private:
-  enum class State { none, unfinished, complete, foreign, damaged };
-
-  struct Found {
-    State state = State::none;
-    bool ours = false;  // foreign: a dictionary, but of another layout
-    std::string what;   // foreign, damaged: why
-    FileDescriptor file;
-    FileId id;
-    Identity identity{};
-  };
-
   std::shared_ptr<Attachment> try_open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill) {
     for (;;) {
       if (mode == OpenMode::attach) {
-        const Found first = inspect();
-        if (first.state == State::none) not_found();
-        if (first.state == State::foreign) refuse(first, mode);
+        const Finding first = finder_.inspect();
+        if (first.state == State::none) finder_.not_found();
+        if (first.state == State::foreign) finder_.refuse(first, mode);
       } else if (!make_place(options)) {
         continue;
       }
@@ -171,7 +138,7 @@ class BasicLifecycle {
       std::shared_ptr<Attachment> attachment;
       const Guard::Hold hold = hold_guard(*guard);
       if (!leads_to(*guard)) continue;
-      Found found = inspect();
+      Finding found = finder_.inspect();
       if (found.state == State::complete) {
         attachment = find_or_map(found, guard);
         if (found.identity.lifetime == 0 && !attachment->anyone_alive()) {
@@ -188,11 +155,11 @@ class BasicLifecycle {
           join(attachment);
           return attachment;
         case State::foreign:
-        case State::damaged: refuse(found, mode);
+        case State::damaged: finder_.refuse(found, mode);
         case State::none:
         case State::unfinished: break;
       }
-      if (mode == OpenMode::attach) not_found();
+      if (mode == OpenMode::attach) finder_.not_found();
       PlacedFiles(place_).remove_contents();
       sweep_removed();
       create(guard, options, types, fill, attachment);
@@ -213,10 +180,6 @@ class BasicLifecycle {
     if (options.lifetime != Lifetime::attached && options.lifetime != Lifetime::persistent) {
       refuse_option("Options::lifetime is none of its values");
     }
-  }
-
-  [[noreturn]] void not_found() const {
-    fail(errc::not_found, name_, "there is none at " + place_.directory().string() + ": create it, or use open_or_create");
   }
 
   // What make_place has made, unless somebody has put a dictionary there. Never fails: what is left is an empty place.
@@ -241,15 +204,15 @@ class BasicLifecycle {
     } else if (error == std::errc::resource_unavailable_try_again) {
       return false;
     } else if (error != std::errc::file_exists) {
-      cant("can't create " + place_.directory().string(), error);
+      finder_.cant("can't create " + place_.directory().string(), error);
     }
     std::error_code error;
-    const auto status = look_at(place_.directory());
+    const auto status = finder_.look_at(place_.directory());
     if (!status) return false;
     if (!status->directory) {
       fail(errc::already_exists, name_, place_.directory().string() + " is in the way and is no directory: move it, or choose another name");
     }
-    const bool has_segment = look_at(place_.segment()).has_value();
+    const bool has_segment = finder_.look_at(place_.segment()).has_value();
     if (!status->mine && !has_segment) {
       fail(errc::already_exists, name_, place_.directory().string() + " belongs to another user: choose another name or Options::directory");
     }
@@ -257,23 +220,7 @@ class BasicLifecycle {
     if (!error) made_place_ = true;
     if (!error || error == std::errc::file_exists) return true;
     if (error == std::errc::no_such_file_or_directory) return false;
-    cant("can't create " + place_.guard().string(), error);
-  }
-
-  // Out of memory is one of the library's own errors; all else is the system's.
-  [[noreturn]] void cant(const std::string& what, const std::error_code& error) const {
-    if (error == std::errc::no_space_on_device || error == std::errc::not_enough_memory) {
-      fail(errc::heap_full, name_, what + ": no memory left there (" + error.message() + "): free some, or choose another Options::directory");
-    }
-    fail(error, name_, what + ": choose another Options::directory, or mend its permissions");
-  }
-
-  // What the name itself is; empty if there is nothing of that name.
-  std::optional<FileStatus> look_at(const std::filesystem::path& path) const {
-    std::error_code error;
-    const auto status = status_of(path, error);
-    if (error) cant("can't look at " + path.string(), error);
-    return status;
+    finder_.cant("can't create " + place_.guard().string(), error);
   }
 
   // See LocalRegistry::open_once.
@@ -288,7 +235,7 @@ class BasicLifecycle {
     std::error_code error;
     auto guard = LocalRegistry::instance().guard(place_.guard(), error);
     refuse_other_copy(error);
-    if (error) cant("can't open " + place_.guard().string(), error);
+    if (error) finder_.cant("can't open " + place_.guard().string(), error);
     return guard;
   }
 
@@ -296,18 +243,18 @@ class BasicLifecycle {
   void explain_missing_guard(const std::error_code& refused) const {
     refuse_other_copy(refused);
     // Its creator may be about to set its mode: that is looked at below.
-    if (refused && refused != std::errc::permission_denied) cant("can't open " + place_.guard().string(), refused);
+    if (refused && refused != std::errc::permission_denied) finder_.cant("can't open " + place_.guard().string(), refused);
     const auto status = status_of(place_.guard());
     if (status && !status->regular) {
       fail(errc::incompatible_layout, name_, place_.guard().string() + " is in the way and is no lock file: move it away");
     }
     if (status) {
       const std::error_code error = check_access(place_.guard());
-      if (error && error != std::errc::no_such_file_or_directory) cant("can't open " + place_.guard().string(), error);
+      if (error && error != std::errc::no_such_file_or_directory) finder_.cant("can't open " + place_.guard().string(), error);
     } else if (Clock::now() >= deadline_ && status_of(place_.segment())) {
       fail(errc::corrupted, name_, place_.guard().string() + " is missing: remove the directory by hand and create it anew");
     }
-    if (Clock::now() >= deadline_) not_found();
+    if (Clock::now() >= deadline_) finder_.not_found();
     std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
 
@@ -325,77 +272,17 @@ class BasicLifecycle {
     return status && status->id == guard.id();
   }
 
-  // What is there under the segment's name.
-  Found inspect() const {
-    Found found;
-    const auto is = [&](State state, std::string what) -> Found& {
-      found.state = state;
-      found.what = place_.segment().string() + " " + std::move(what);
-      return found;
-    };
-    std::error_code error;
-    const auto directory = look_at(place_.directory());
-    if (!directory) return found;
-    if (!directory->directory) return std::move(is(State::foreign, "isn't there: its directory is something else"));
-    const auto status = look_at(place_.segment());
-    if (!status) return found;
-    if (!status->regular) return std::move(is(State::foreign, "is no regular file"));
-    found.file = open_existing(place_.segment(), error);
-    if (error == std::errc::no_such_file_or_directory) return found;
-    if (error) cant("can't open " + place_.segment().string(), error);
-    const auto opened = status_of(found.file);
-    if (!opened) cant("can't look at " + place_.segment().string(), last_error());
-    found.id = opened->id;
-    found.state = State::unfinished;
-    std::uint64_t magic = 0;
-    // [M2] read by system call, pairs with [M1]: openers come after the guard, which orders it; `exists` only takes a look.
-    error = read_at(found.file, 0, &magic, std::min<std::size_t>(sizeof magic, static_cast<std::size_t>(opened->size)));
-    if (error == std::errc::no_message_available) return found;
-    if (error) cant("can't read " + place_.segment().string(), error);
-    if (magic == 0) return found;
-    if (magic != kMagic) return std::move(is(State::foreign, "is no dictionary"));
-    alignas(8) std::byte bytes[sizeof(Header)];
-    if (opened->size < sizeof bytes) return std::move(is(State::damaged, "is too short"));
-    error = read_at(found.file, 0, bytes, sizeof bytes);
-    if (error == std::errc::no_message_available) return std::move(is(State::damaged, "is too short"));
-    if (error) cant("can't read " + place_.segment().string(), error);
-    std::uint32_t order = 0;
-    std::uint32_t layout = 0;
-    std::uint64_t checksum = 0;
-    std::memcpy(&order, bytes + offsetof(Header, byte_order), sizeof order);
-    std::memcpy(&layout, bytes + offsetof(Header, layout_version), sizeof layout);
-    std::memcpy(&checksum, bytes + offsetof(Header, checksum), sizeof checksum);
-    std::memcpy(&found.identity, bytes + offsetof(Header, identity), sizeof found.identity);
-    found.ours = true;
-    if (order != kByteOrder) return std::move(is(State::foreign, "was written on a machine of another byte order"));
-    if (layout != kLayoutVersion) {
-      return std::move(is(State::foreign, "has layout " + std::to_string(layout) + ", this program knows layout " +
-                                              std::to_string(kLayoutVersion) + ": use the same version of the library"));
-    }
-    if (checksum != checksum_of(found.identity) || !plausible(found.identity, opened->size)) {
-      return std::move(is(State::damaged, "has a damaged header"));
-    }
-    found.state = State::complete;
-    return found;
-  }
-
-  [[noreturn]] void refuse(const Found& found, OpenMode mode) const {
-    if (mode == OpenMode::create) fail(errc::already_exists, name_, found.what + "; choose another name, or remove it");
-    if (found.state == State::damaged) fail_corrupted(name_, found.what);
-    fail(errc::incompatible_layout, name_, found.what + "; choose another name, or remove it");
-  }
-
   // This process's attachment to what was found, or one that isn't registered yet.
-  std::shared_ptr<Attachment> find_or_map(Found& found, const std::shared_ptr<Guard>& guard) const {
+  std::shared_ptr<Attachment> find_or_map(Finding& found, const std::shared_ptr<Guard>& guard) const {
     if (auto known = LocalRegistry::instance().find<Attachment>(found.id)) return known;
     return map(found, guard);
   }
 
-  std::shared_ptr<Attachment> map(Found& found, const std::shared_ptr<Guard>& guard) const {
+  std::shared_ptr<Attachment> map(Finding& found, const std::shared_ptr<Guard>& guard) const {
     try {
       return std::make_shared<Attachment>(name_, place_, guard, Segment(std::move(found.file), found.id, found.identity), timeout_);
     } catch (const std::system_error& error) {
-      if (error.code() != std::errc::not_enough_memory) cant("can't map " + place_.segment().string(), error.code());
+      if (error.code() != std::errc::not_enough_memory) finder_.cant("can't map " + place_.segment().string(), error.code());
       fail(errc::heap_full, name_, "this process has no room for the addresses of " + place_.segment().string() + ", " +
            std::to_string(found.identity.segment_bytes >> 20) + " MiB: create it with a smaller Options::heap_size");
     }
@@ -420,7 +307,7 @@ class BasicLifecycle {
   // `attachment` is the caller's, so that it outlives the guard's lock also where this fails.
   void create(const std::shared_ptr<Guard>& guard, const Options& options, const StoredTypes& types, const Fill& fill,
               std::shared_ptr<Attachment>& attachment) const {
-    Found made;
+    Finding made;
     Identity& identity = made.identity;
     std::random_device random;
     const auto random64 = [&] { return (std::uint64_t{random()} << 32) | random(); };
@@ -453,11 +340,11 @@ class BasicLifecycle {
     if (!error) error = commit_range(made.file, 0, identity.areas_at);
     if (error) {
       abandon();
-      cant("can't create " + path.string(), error);
+      finder_.cant("can't create " + path.string(), error);
     }
     try {
       const auto status = status_of(made.file);
-      if (!status) cant("can't look at " + path.string(), last_error());
+      if (!status) finder_.cant("can't look at " + path.string(), last_error());
       made.id = status->id;
       attachment = map(made, guard);
       // A new file is all zeros, and that is how records, shards, page table and pool begin.
@@ -509,7 +396,7 @@ class BasicLifecycle {
     std::shared_ptr<Attachment> attachment;
     const Guard::Hold hold = guard->try_hold();
     if (!hold || !leads_to(*guard)) return;
-    Found found = inspect();
+    Finding found = finder_.inspect();
     if (found.state == State::complete) {
       attachment = find_or_map(found, guard);
       if (attachment->anyone_alive()) return;
@@ -522,6 +409,7 @@ class BasicLifecycle {
 
   std::string name_;
   Place place_;
+  BasicFinder<Lazily> finder_{name_, place_};
   Clock::time_point deadline_;
   std::chrono::milliseconds timeout_{0};
   bool made_place_ = false;  // the directory or the guard's file
