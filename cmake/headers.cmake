@@ -35,6 +35,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/audit.hpp
     include/shared_dict/detail/operations/batch.hpp
     include/shared_dict/detail/operations/finding.hpp
+    include/shared_dict/detail/operations/inserting.hpp
     include/shared_dict/detail/operations/inspection.hpp
     include/shared_dict/detail/operations/lifecycle.hpp
     include/shared_dict/detail/operations/loaning.hpp
@@ -48,6 +49,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/scan.hpp
     include/shared_dict/detail/operations/snapshot.hpp
     include/shared_dict/detail/operations/stored_types.hpp
+    include/shared_dict/detail/operations/storing.hpp
     include/shared_dict/detail/operations/typed.hpp
     include/shared_dict/detail/operations/waiting.hpp
     include/shared_dict/detail/platform/compare.hpp

@@ -41,7 +41,7 @@
 #include <shared_dict/detail/operations/loaning.hpp>
 #include <shared_dict/detail/operations/lookup.hpp>
 #include <shared_dict/detail/operations/mutation.hpp>
-#include <shared_dict/detail/operations/overwriting.hpp>
+#include <shared_dict/detail/operations/storing.hpp>
 #include <shared_dict/detail/operations/scan.hpp>
 #include <shared_dict/detail/operations/snapshot.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
@@ -249,14 +249,9 @@ class SharedDict {
 
   /// Takes the key away; true if it was there. Doesn't need memory.
   bool erase(Key key) {
-    bool erased = false;
     const detail::EncodedKey<K> encoded(key);
     const detail::Writer writer = writing();
-    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
-      erased = current != nullptr;
-      return erased ? detail::Decision::erase() : detail::Decision::keep();
-    });
-    return erased;
+    return detail::erase_key(writer, hashed(writer.attachment, encoded));
   }
 
   /// Takes the key away and returns its value, or nothing if it is missing. The value is decoded under the lock: if that
@@ -552,10 +547,10 @@ class SharedDict {
       outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
       return detail::Decision::store(bytes);
     };
-    if (wanted(true)) {
-      if (detail::store_anyhow(writer, sought, bytes, decide)) return Outcome::replaced;
-    } else {
-      detail::change(writer, sought, decide);
+    switch (detail::store_value(writer, sought, bytes, {wanted(true), wanted(false)}, decide)) {
+      case detail::Stored::inserted: return Outcome::inserted;
+      case detail::Stored::replaced: return Outcome::replaced;
+      case detail::Stored::as_decided: break;
     }
     return outcome;
   }

@@ -32,6 +32,9 @@ class Heap {
         shard_(segment_.shard(shard_index)),
         shard_index_(shard_index) {}
 
+  // Whether allocate() has a block of this class at once, without asking the pool.
+  bool has_room(std::uint32_t size_class) const noexcept { return shard_.partial[size_class] != 0; }
+
   // The offset of a block of at least `size` bytes. Throws heap_full.
   std::uint64_t allocate(std::uint64_t size) {
     const SizeClasses& classes = segment_.classes();

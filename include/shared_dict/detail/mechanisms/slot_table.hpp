@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/platform/compare.hpp>
@@ -30,7 +31,7 @@ struct Candidate {
 SHARED_DICT_HOT Candidate find_candidate(const Bucket& bucket, std::uint32_t tag) noexcept {
   static_assert(sizeof(Bucket) == 8 * kWord && offsetof(Bucket, slots) == kWord, "the slots are a line's words but the first");
   const std::uint32_t word = first_with_top_16(&bucket.version, tag);
-  if (word == 0) [[unlikely]] return {};
+  if (word == 0) return {};
   return {load_slot(bucket, word - 1), word - 1};
 }
 
@@ -117,6 +118,21 @@ class SlotTable {
     bool free_slot = false;  // not found: `at` is a slot that can take it
     Entry entry;
   };
+
+  // The slot that takes a key, if the key's home bucket alone shows that it isn't in the table: an empty slot ends the search there, and what
+  // stands before it has another tag. Nothing if it takes a look elsewhere, or there is a tombstone to be reused.
+  SHARED_DICT_HOT std::optional<Position> free_at_home(const KeyBytes& key) const noexcept {
+    const std::uint64_t bucket = home(key.hash);
+    for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+      const SlotWord seen = word({bucket, slot});
+      if (seen.is_empty()) return Position{bucket, slot};
+      if (seen.is_erased() || seen.tag() == hash_tag(key.hash)) return std::nullopt;
+    }
+    return std::nullopt;
+  }
+
+  // Whether `used` of `slots` are more than a table is filled to.
+  static bool crowded(std::uint64_t used, std::uint64_t slots) noexcept { return used * 5 > slots * 4; }
 
   // `damaged()` is called, and must throw, when a slot refers to something that can't be an entry.
   template <class Damaged>

@@ -315,7 +315,7 @@ class LockedShard {
   }
 
   bool needs_room(std::uint64_t n) const noexcept {
-    return (get(shard_.items) + get(shard_.tombstones) + n) * 5 > slot_count() * 4;
+    return SlotTable::crowded(get(shard_.items) + get(shard_.tombstones) + n, slot_count());
   }
 
   // Doubles the table for `n` more keys, or makes it even larger for many; where tombstones are what fills it, only sweeps them away.

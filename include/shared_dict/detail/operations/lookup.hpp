@@ -262,6 +262,7 @@ SHARED_DICT_HOT Glimpse glimpse(const Segment& segment, const Shard& shard, cons
   seen.bucket = home_bucket(segment, seen.table, key);
   if (seen.bucket == nullptr) [[unlikely]] return seen;
   seen.candidate = find_candidate(*seen.bucket, hash_tag(key.hash));
+  if (seen.candidate.word.is_empty()) return seen;
   const std::uint64_t entry = seen.candidate.word.offset();
   if (segment.holds(entry, kCacheLine)) [[likely]] prefetch_to_write(segment.at(entry));
   return seen;

@@ -1,5 +1,5 @@
-// Writing: a change of one key is `change`, which looks at what is there and says what shall be there; the most frequent one has a shorter
-// way (overwriting.hpp). The others walk the shards. All work on stored bytes; types come in above.
+// Writing: a change of one key is `change`, which looks at what is there and says what shall be there; the most frequent ones have shorter
+// ways (storing.hpp). The others walk the shards. All work on stored bytes; types come in above.
 #pragma once
 
 #include <algorithm>
@@ -296,6 +296,17 @@ SHARED_DICT_HOT bool change_in_place(const Writer& writer, const KeyBytes& key, 
   if (!shard.still_there(seen)) [[unlikely]] return false;
   shard.replace_word(seen.entry, key, next(segment.at(seen.entry.value_at)));
   return true;
+}
+
+// True if the key was there. Needs no memory.
+inline bool erase_key(const Writer& writer, const KeyBytes& key) {
+  const Segment& segment = writer.attachment.segment();
+  const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
+  const Sighting seen = prepare_change(segment, segment.shard(index), key);
+  LockedShard shard(writer, index);
+  const SlotTable::Found found = shard.find(key, seen);
+  if (found.found) shard.erase(found);
+  return found.found;
 }
 
 // Takes one item out: consume(key, value) is called under the lock, and the item goes if it returns. False if there is none.

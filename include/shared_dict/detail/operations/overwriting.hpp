@@ -54,24 +54,4 @@ SHARED_DICT_HOT bool overwrite(const Writer& writer, std::uint32_t index, const 
   return true;
 }
 
-// Stores a value whatever the key has so far. True if it has replaced one, and `decide` wasn't asked; otherwise as `change`, which `decide`
-// is for.
-template <class Decide>
-SHARED_DICT_HOT bool store_anyhow(const Writer& writer, const KeyBytes& key, Bytes value, Decide decide) {
-  const Segment& segment = writer.attachment.segment();
-  const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
-  Shard& shard = segment.shard(index);
-  const EntryShape shape = shape_of(segment, EntrySizes(key.bytes.size(), value.size()));
-  if (shape.large || replaced_in_place(segment)) [[unlikely]] {
-    change(writer, key, decide);
-    return false;
-  }
-  prefetch_to_write(&shard.lock);
-  const Glimpse seen = glimpse(segment, shard, key);
-  OwnerLock lock(writer, shard.lock, shard.sleepers, &shard.lock_waits);
-  if (!seen.candidate.word.is_empty() && overwrite(writer, index, seen, key, value, shape)) [[likely]] return true;
-  change(writer, key, decide, &lock);
-  return false;
-}
-
 }  // namespace shared_dict::detail
