@@ -339,7 +339,7 @@ void die_in_batch(const Prepared& d, const Stage& stage) {
         found.at = shard.table().next(found.at);
         while (shard.table().word(found.at).is_entry()) found.at = shard.table().next(found.at);
       }
-      const std::uint64_t block = shard.allocate(key, StoredDictionary::bytes("new"), LockedShard::Purpose::addition);
+      const std::uint64_t block = shard.allocate(key, StoredDictionary::bytes("new"));
       stores.push_back({slot_of(), detail::SlotWord(block, detail::hash_tag(key.hash)).bits()});
     }
     const std::uint64_t at = shards.front().heap().allocate(detail::intent_bytes(stores.size()));

@@ -106,13 +106,13 @@ TEST_CASE("the block that was replaced last is the next replacement's, and nobod
   Heap heap = dictionary.heap();
   const std::uint64_t old = heap.allocate(64);
   const std::uint64_t kept = heap.allocate(64);
-  heap.free_replaced(old, 64);
+  heap.free_entry(old, 64);
   REQUIRE(heap.allocate(64) != old);
-  REQUIRE(heap.allocate_replacement(128) != old);
-  REQUIRE(heap.allocate_replacement(64) == old);
-  REQUIRE(heap.allocate_replacement(64) != old);
-  heap.free_replaced(old, 64);
-  heap.free_replaced(kept, 64);  // there is one spare block of a class; this one goes to its list
+  REQUIRE(heap.allocate_entry(128) != old);
+  REQUIRE(heap.allocate_entry(64) == old);
+  REQUIRE(heap.allocate_entry(64) != old);
+  heap.free_entry(old, 64);
+  heap.free_entry(kept, 64);  // there is one spare block of a class; this one goes to its list
   REQUIRE(heap.allocate(64) == kept);
   heap.free_spares();
   REQUIRE(heap.allocate(64) == old);
@@ -128,7 +128,7 @@ TEST_CASE("a heap that is full uses the pages that a spare block gives back") {
   static_cast<void>(test::error_of([&] {
     for (;;) heap.take_run(PageKind::large, 1);
   }));
-  heap.free_replaced(spare, page_bytes);
+  heap.free_entry(spare, page_bytes);
   REQUIRE_FALSE(test::error_of([&] { heap.allocate(64); }));
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("a spare block that was damaged is refused before it is written to") {
   one.allocate(64);
   const std::uint64_t foreign = other.allocate(64);
   dictionary.segment().shard(0).spare[class_of(64) % kSpares] = SpareWord(foreign, class_of(64)).bits();
-  REQUIRE(test::error_of([&] { one.allocate_replacement(64); }) == errc::corrupted);
+  REQUIRE(test::error_of([&] { one.allocate_entry(64); }) == errc::corrupted);
 }
 
 TEST_CASE("a span goes back to the pool with its last block, not before") {

@@ -91,7 +91,7 @@ SHARED_DICT_HOT void write_word_racing(std::byte* shared, const std::byte* from)
 // Copies `size` bytes out of the segment.
 inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size) noexcept {
   std::size_t at = read_pairs(to, shared, copy_long(to, shared, size), size);
-  for (; at + 4 * kWord <= size; at += 4 * kWord) {
+  for (; !kCopiesPairs && at + 4 * kWord <= size; at += 4 * kWord) {
     read_word_racing(to + at, shared + at);
     read_word_racing(to + at + kWord, shared + at + kWord);
     read_word_racing(to + at + 2 * kWord, shared + at + 2 * kWord);
@@ -104,7 +104,7 @@ inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size
 // Copies `size` bytes into the segment and fills the last word with zeros.
 SHARED_DICT_HOT void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {
   std::size_t at = write_pairs(shared, from, copy_long(shared, from, size), size);
-  for (; at + 4 * kWord <= size; at += 4 * kWord) {
+  for (; !kCopiesPairs && at + 4 * kWord <= size; at += 4 * kWord) {
     write_word_racing(shared + at, from + at);
     write_word_racing(shared + at + kWord, from + at + kWord);
     write_word_racing(shared + at + 2 * kWord, from + at + 2 * kWord);

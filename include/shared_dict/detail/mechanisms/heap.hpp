@@ -4,7 +4,7 @@
 // All of this is derived: a block is in use if, and only if, a slot refers to it. A death anywhere in here leaves lists that the
 // shard's repair throws away (repair.hpp).
 //
-// Some blocks are kept aside for the next replacement of a value (spare_place.hpp). The last erase of a shard, and a heap that is full, give
+// Some blocks are kept aside for the next entry (spare_place.hpp). The last erase of a shard, and a heap that is full, give
 // the spares back.
 //
 // A block that somebody views isn't freed but retired: put on a list of the shard, linked through its first word, which no view
@@ -64,8 +64,8 @@ class Heap {
     return begin + std::uint64_t{block} * shape.block_bytes;
   }
 
-  // For an entry that takes another's place.
-  std::uint64_t allocate_replacement(std::uint64_t size) {
+  // The same for an entry: the block that was kept aside, if there is one.
+  std::uint64_t allocate_entry(std::uint64_t size) {
     if (size > segment_.classes().largest_block()) return allocate_large(size);
     SparePlace place = spare_place_of(class_of(size));
     if (!place.holds_class()) return allocate(size);
@@ -75,9 +75,11 @@ class Heap {
     return spare;
   }
 
-  // As `free_entry`, of the entry that was replaced.
-  void free_replaced(std::uint64_t offset, std::uint64_t size) noexcept {
-    if (size > segment_.classes().largest_block() || in_view(offset)) return free_entry(offset, size);
+  // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Mostly it is kept aside.
+  void free_entry(std::uint64_t offset, std::uint64_t size) noexcept {
+    const bool large = size > segment_.classes().largest_block();
+    if (in_view(offset)) return retire_entry(offset, large);
+    if (large) return free(offset, size);
     SparePlace place = spare_place_of(class_of(size));
     if (place.taken()) return free(offset, size);
     place.keep(offset, size);
@@ -94,14 +96,6 @@ class Heap {
         shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below
       }
     }
-  }
-
-  // Frees the block of an entry that no reader can believe any more: version or epoch have stepped.
-  void free_entry(std::uint64_t offset, std::uint64_t size) noexcept {
-    if (!in_view(offset)) return free(offset, size);
-    const bool large = size > segment_.classes().largest_block();
-    retire(offset, large);
-    if (large || shard_.retired_count >= shard_.sweep_at) sweep();
   }
 
   // ---- blocks that aren't freed yet
@@ -252,6 +246,11 @@ class Heap {
 
   void set_spare(std::uint32_t place, std::uint64_t word) noexcept {
     shard_.spare[place].store(word, std::memory_order_relaxed);  // relaxed: under the lock
+  }
+
+  void retire_entry(std::uint64_t offset, bool large) noexcept {
+    retire(offset, large);
+    if (large || shard_.retired_count >= shard_.sweep_at) sweep();
   }
 
   bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset); }

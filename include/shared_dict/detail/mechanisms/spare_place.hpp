@@ -1,7 +1,8 @@
 // The blocks that a shard keeps aside. With its lock held.
 //
-// Replacing a value takes a block and frees one of mostly the same size. So the block that was replaced last is kept aside, in one of a few
-// places that depend on class and process, and is the next replacement's new block: no list changes. A spare block counts as live in its span.
+// Replacing a value takes a block and frees one of mostly the same size, and who erases often inserts, too. So the block that was freed last is
+// kept aside, in one of a few places that depend on class and process, and is the next entry's block: no list changes, and it is still in the
+// cache. A spare block counts as live in its span.
 //
 // As all of the heap, spares are derived: whatever a death leaves here, the repair throws away.
 #pragma once

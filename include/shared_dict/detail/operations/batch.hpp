@@ -192,8 +192,7 @@ class BasicBatch {
     if (step.found.found && step.shard->in_place(step.found.entry, item.value.size())) {
       return {step.found.entry.value_at, LockedShard::value_word(item.value)};
     }
-    step.block = step.shard->allocate(
-        item.key, item.value, step.found.found ? LockedShard::Purpose::replacement : LockedShard::Purpose::addition);
+    step.block = step.shard->allocate(item.key, item.value);
     return {segment_.offset_of(&slots.at(step.found.at)), SlotWord(step.block, hash_tag(item.key.hash)).bits()};
   }
 

@@ -115,12 +115,12 @@ class LockedShard {
 
   void insert(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
     const SlotTable::Found place = make_room(found, key);
-    insert_block(place, key, allocate(key, value, Purpose::addition), value.size());
+    insert_block(place, key, allocate(key, value), value.size());
   }
 
   SHARED_DICT_HOT void replace(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
     if (in_place(found.entry, value.size())) return replace_word(found.entry, key, value_word(value));
-    replace_block(found, key, allocate(key, value, Purpose::replacement), value.size());
+    replace_block(found, key, allocate(key, value), value.size());
     tell(key.hash);
   }
 
@@ -157,13 +157,11 @@ class LockedShard {
 
   // ---- their steps, for those who do more than one change at once or bring their own block
 
-  enum class Purpose { addition, replacement };
-
   // A block with an entry that no slot refers to yet. Throws heap_full.
-  std::uint64_t allocate(const KeyBytes& key, Bytes value, Purpose purpose) {
+  std::uint64_t allocate(const KeyBytes& key, Bytes value) {
     const EntrySizes sizes(key.bytes.size(), value.size());
     const std::uint64_t size = entry_bytes(segment_, sizes);
-    const std::uint64_t offset = purpose == Purpose::replacement ? heap_.allocate_replacement(size) : heap_.allocate(size);
+    const std::uint64_t offset = heap_.allocate_entry(size);
     write_contents(segment_, offset, key.bytes, value);
     write_sizes(segment_, offset, sizes);
     return offset;
@@ -204,7 +202,7 @@ class LockedShard {
     slots.step_version(found.at);
     const std::uint64_t before = found.entry.sizes.value();
     if (value_bytes < before) set(shard_.stored_bytes, get(shard_.stored_bytes) - (before - value_bytes));
-    heap_.free_replaced(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+    heap_.free_entry(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
   }
 
   // Before the slot words: a scan that meets one of the entries sees that something was added.

@@ -48,7 +48,7 @@ SHARED_DICT_HOT bool overwrite(const Writer& writer, std::uint32_t index, const 
   if (entry.sizes == sizes && !is_pinned(segment, entry.offset)) [[likely]] {
     place.keep(entry.offset, shape.bytes);
   } else {
-    Heap(writer, index).free_replaced(entry.offset, entry_bytes(segment, entry.sizes));
+    Heap(writer, index).free_entry(entry.offset, entry_bytes(segment, entry.sizes));
   }
   if (shard.watched.load(std::memory_order_relaxed) != 0) [[unlikely]] tell_waiters(segment, shard, index, key.hash);
   return true;

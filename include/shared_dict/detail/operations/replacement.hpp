@@ -63,7 +63,7 @@ class Replacement {
     const SlotTable::Found found =
         slots.find(segment_, key, [&] { shard.damaged("a slot refers to something that is no entry"); });
     if (found.found) return false;
-    const std::uint64_t block = shard.allocate(key, value, LockedShard::Purpose::addition);
+    const std::uint64_t block = shard.allocate(key, value);
     slots.store(found.at, SlotWord(block, hash_tag(key.hash)));
     ++part.items;
     part.bytes += key.bytes.size() + value.size();

@@ -65,6 +65,14 @@ SHARED_DICT_HOT void store_pair(std::byte* shared, __m128i pair) noexcept {
 #undef SHARED_DICT_MOVUPS
 #endif
 
+// Whether there is nothing left to copy but a word and less.
+inline constexpr bool kCopiesPairs =
+#ifdef SHARED_DICT_HAS_SHARED_COPY
+    true;
+#else
+    false;
+#endif
+
 // Copies pairs of words out of the segment, from byte `at` of `size`, and returns how far it came: not at all, or up to the last word.
 SHARED_DICT_HOT std::size_t read_pairs(std::byte* to, const std::byte* shared, std::size_t at, std::size_t size) noexcept {
 #ifdef SHARED_DICT_HAS_SHARED_COPY
