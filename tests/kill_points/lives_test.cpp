@@ -102,7 +102,7 @@ TEST_CASE(
 
 TEST_CASE("whoever cleans up after a death in a life cycle may die, too", "[long]") {
   const bool everything = Effort(1).timed();
-  constexpr std::size_t kOneOf = kSanitized ? 64 : 16;
+  constexpr std::size_t kOneOf = kSanitized ? 200 : 16;
   std::uint64_t first = 0;
   std::uint64_t second = 0;
   for (const Life& life : lives()) {

@@ -70,7 +70,7 @@ void kill_twice_in_batches(const std::string& what, const Setting<V>& setting) {
     for (std::uint64_t n = 1; n <= count; ++n) {
       INFO("first death at kill point " << n << " of " << count);
       kill_at(subject, n);
-      if (!subject.in_batch() || (!all && (n + test_seed()) % 2 != 0)) continue;
+      if (!subject.in_batch() || (!all && (n + test_seed()) % (kSanitized ? 16 : 2) != 0)) continue;
       kill_recoverer(subject, Recoverer::newcomer, all, n, deaths);
     }
   }

@@ -14,6 +14,7 @@
 #include "support/catch.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
+#include "support/sanitized.hpp"
 #include "support/shared_area.hpp"
 #include "support/stored_dictionary.hpp"
 
@@ -86,7 +87,7 @@ TEST_CASE("a key is found behind one that looks alike while its blocks become ot
   for (const std::string& key : {first, sought, other}) d.put(key, value);
   // Of one size: the block that one of them leaves is the one that the other gets.
   read_while(d, sought, [&, sought = sought] {
-    for (int round = 0; round < 1'000'000; ++round) {
+    for (int round = 0; round < (kSanitized ? 200'000 : 1'000'000); ++round) {
       d.put(sought, value);
       d.put(other, value);
     }
@@ -102,7 +103,7 @@ TEST_CASE("a key is found behind one that looks alike while its table is exchang
   const std::string zeros(4000, '\0');
   read_while(d, sought, [&] {
     const detail::Writer writer = d.writer();
-    for (int i = 0; i < 100'000; ++i) {
+    for (int i = 0; i < (kSanitized ? 20'000 : 100'000); ++i) {
       {
         detail::LockedShard shard(writer, 0);
         detail::rebuild_table(writer, shard.heap(), shard.fields(), 0, shard.table_word().log2_buckets());

@@ -36,10 +36,11 @@ SHARED_DICT_HOT bool insert_new(const Writer& writer, std::uint32_t index, const
   }
   write_contents(segment, block, key.bytes, value);
   write_sizes(segment, block, sizes);
-  shard.insertions.store(shard.insertions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // relaxed, the rest: as above
+  shard.insertions.store(shard.insertions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // relaxed, both: as above
   slots.publish(*at, SlotWord(block, hash_tag(key.hash)));
+  const std::uint64_t stored = shard.stored_bytes.load(std::memory_order_relaxed);  // relaxed, the rest: as above
   shard.items.store(items + 1, std::memory_order_relaxed);
-  shard.stored_bytes.store(shard.stored_bytes.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  shard.stored_bytes.store(stored + bytes, std::memory_order_relaxed);
   if (shard.watched.load(std::memory_order_relaxed) != 0) [[unlikely]] tell_waiters(segment, shard, index, key.hash);
   return true;
 }
