@@ -100,6 +100,17 @@ auto waiter_for(const std::string& key) {
       [key](SharedDict<std::string, V>& d, const Place& place) { return std::make_unique<Awaited<V>>(d, place, key); };
 }
 
+// A process that is gone again has erased the key. The one that is going to die gets its record, so it finds the block that was kept aside.
+auto erased_before(const std::string& key) {
+  return [=](Words& d) {
+    expect(run_forked([&](auto) {
+             d.erase(key);
+             d.close();
+             return 0;
+           }).ok());
+  };
+}
+
 // A process that is gone again has replaced the key's value, twice. The one that is going to die gets its record, so it finds the blocks that it has
 // left as spares: overwriting.hpp.
 auto replaced_before(const std::string& key, std::size_t first, std::size_t last) {
@@ -247,6 +258,10 @@ Setting<std::string> words() {
       {"d[k] = v", [](Words& d) { d["new"] = value_of(40); }},
       {"replace by the same size", [](Words& d) { expect(d.assign("key 9", value_of(29))); }},
       {"replace by another size", [](Words& d) { d.assign("key 9", value_of(700)); }},
+      {"insert where one was erased", [](Words& d) { expect(d.insert("key 9", value_of(29))); }, erased_before("key 9")},
+      {"update where one was erased", [](Words& d) { d.update({{"key 9", value_of(29)}, {"key 12", value_of(32)}, {"new", value_of(29)}}); },
+       erased_before("key 9")},
+      {"erase that puts a block in the place of another one", [](Words& d) { expect(d.erase("key 9")); }, replaced_before("key 9", 29, 53)},
       {"overwrite", [](Words& d) { expect(d.assign("key 9", std::string(29, 'o'))); }, replaced_before("key 9", 29, 29)},
       {"overwrite by less", [](Words& d) { d.assign("key 9", std::string(25, 'o')); }, replaced_before("key 9", 29, 29)},
       {"overwrite by more", [](Words& d) { d.assign("key 9", std::string(32, 'o')); }, replaced_before("key 9", 29, 29)},

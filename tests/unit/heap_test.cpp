@@ -101,7 +101,7 @@ TEST_CASE("the block that was freed last is handed out first") {
   for (const std::uint64_t block : blocks) heap.free(block, 64);
 }
 
-TEST_CASE("the block that was replaced last is the next replacement's, and nobody else's") {
+TEST_CASE("a block that is kept aside is the next entry's, and nobody else's") {
   const Dictionary dictionary;
   Heap heap = dictionary.heap();
   const std::uint64_t old = heap.allocate(64);
@@ -117,6 +117,35 @@ TEST_CASE("the block that was replaced last is the next replacement's, and nobod
   heap.free_spares();
   REQUIRE(heap.allocate(64) == old);
   REQUIRE(dictionary.segment().shard(0).dirty.load() == 0);
+}
+
+TEST_CASE("a block is kept aside in the place of another class's, whose span has it back") {
+  const Dictionary dictionary;
+  Heap heap = dictionary.heap();
+  const std::uint64_t small = heap.allocate(64);
+  const std::uint64_t larger = heap.allocate(64 + 8 * kSpares);
+  heap.free_entry(small, 64);
+  heap.free_entry(larger, 64 + 8 * kSpares);
+  REQUIRE(heap.allocate(64) == small);
+  REQUIRE(heap.allocate_entry(64 + 8 * kSpares) == larger);
+}
+
+TEST_CASE("a block that is smaller than its entry says isn't kept aside") {
+  const Dictionary dictionary;
+  Heap heap = dictionary.heap();
+  const std::uint64_t block = heap.allocate(64);
+  heap.allocate(64);
+  heap.free_entry(block, 128);
+  REQUIRE(heap.allocate_entry(128) != block);
+  REQUIRE(heap.allocate(64) == block);
+}
+
+TEST_CASE("what isn't small is for all when it is erased") {
+  const Dictionary dictionary;
+  Heap heap = dictionary.heap();
+  const std::uint64_t page_bytes = dictionary.segment().identity().page_bytes;
+  heap.free_erased(heap.allocate(page_bytes), page_bytes);
+  REQUIRE(dictionary.used_pages() == 0);
 }
 
 // Its span goes back to the pool, but the pool isn't asked again.
@@ -141,6 +170,16 @@ TEST_CASE("a spare block that was damaged is refused before it is written to") {
   const std::uint64_t foreign = other.allocate(64);
   dictionary.segment().shard(0).spare[class_of(64) % kSpares] = SpareWord(foreign, class_of(64)).bits();
   REQUIRE(test::error_of([&] { one.allocate_entry(64); }) == errc::corrupted);
+  REQUIRE(dictionary.segment().shard(0).dirty.load() == 1);  // the next owner does away with it
+}
+
+TEST_CASE("a spare block whose word names another class is refused") {
+  const Dictionary dictionary;
+  Heap heap = dictionary.heap();
+  const std::uint64_t block = heap.allocate(64);
+  heap.free_entry(block, 64);
+  for (auto& word : dictionary.segment().shard(0).spare) word = SpareWord(block, class_of(128)).bits();
+  REQUIRE(test::error_of([&] { heap.allocate_entry(128); }) == errc::corrupted);
 }
 
 TEST_CASE("a span goes back to the pool with its last block, not before") {

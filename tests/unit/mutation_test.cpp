@@ -97,6 +97,29 @@ TEST_CASE("a decision that throws changes nothing and leaves no lock behind") {
   REQUIRE(d.problems().empty());
 }
 
+TEST_CASE("what one shard keeps aside is there for another one when no memory is left") {
+  const Dictionary d({.heap_size = 1 << 22});
+  const auto key_in = [&](std::uint32_t shard) {
+    static int last = 0;
+    for (;;) {
+      const std::string key = "key" + std::to_string(++last);
+      if (shard_of(d, key) == shard) return key;
+    }
+  };
+  const std::string value(900, 'v');
+  const std::string gone = key_in(0);
+  d.put(gone, value);
+  d.put(key_in(0), "stays");
+  d.put(key_in(1), "stays");
+  d.erase(gone);  // its block is kept aside, alone in its span
+  const Writer writer = d.writer();
+  Heap heap(writer, 1);
+  REQUIRE(test::error_of([&] {
+            for (;;) heap.take_run(PageKind::large, 1);
+          }) == errc::heap_full);
+  REQUIRE_FALSE(test::error_of([&] { d.put(key_in(1), value); }));
+}
+
 TEST_CASE("max_items is exact when several processes race at it") {
   constexpr std::uint64_t kLimit = 700;
   const Dictionary d({.heap_size = 1 << 22, .max_items = kLimit});

@@ -147,7 +147,7 @@ struct Shard {
   Word64 lock_waits;               // relaxed
   Word64 intent;                   // true: the offset of an Intent that has happened but isn't carried out yet; 0: none
   Word64 retired;                  // derived: list of blocks that are viewed or loaned, by offset
-  Word64 spare[kSpares];           // derived: SpareWord, the block that was freed last, for the next entry; 0: none
+  Word64 spare[kSpares];           // derived: SpareWord, a block that was freed, for the next entry; 0: none
 
   // Read by readers. Stored under the lock.
   Word64 epoch;                    // steps before a table or an unversioned block is freed; never reset

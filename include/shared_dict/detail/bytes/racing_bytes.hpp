@@ -1,8 +1,8 @@
 // Bytes that one process reads while another may be writing them.
 //
-// Everything that readers look at without a lock goes through here: as relaxed atomic 64-bit words, the tail included, so that
-// a race yields old or new words, never undefined behaviour. Whether the words belong together is decided afterwards, by
-// validation (lookup.hpp). The shared side is always 8-aligned and its last word lies inside the block; the private side may be
+// Everything that readers look at without a lock goes through here: as relaxed atomic 64-bit words, the tail included, or by instructions that no
+// compiler looks into (copy.hpp), so that a race yields old or new bytes, never undefined behaviour. Whether they belong together is decided
+// afterwards, by validation (lookup.hpp); only eight bytes and less, which may be replaced in place, are always one access to a word. The shared side is always 8-aligned and its last word lies inside the block; the private side may be
 // anything.
 #pragma once
 

@@ -4,8 +4,8 @@
 // All of this is derived: a block is in use if, and only if, a slot refers to it. A death anywhere in here leaves lists that the
 // shard's repair throws away (repair.hpp).
 //
-// Some blocks are kept aside for the next entry (spare_place.hpp). The last erase of a shard, and a heap that is full, give
-// the spares back.
+// Some blocks are kept aside for the next entry (spare_place.hpp). The last erase of a shard gives them back, and so does a heap that is full:
+// first those of the shard that asks, then all (repair_leftovers).
 //
 // A block that somebody views isn't freed but retired: put on a list of the shard, linked through its first word, which no view
 // reads. They are looked through when twice as many have gathered, when there is a large one, and when memory is short: then those
@@ -70,32 +70,37 @@ class Heap {
     SparePlace place = spare_place_of(class_of(size));
     if (!place.holds_class()) return allocate(size);
     const std::uint64_t spare = place.block(size);
+    if (spare == 0) shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below; the next owner's repair throws it away
     check(spare != 0, "a spare block isn't one");
     place.take();
     return spare;
   }
 
-  // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Mostly it is kept aside.
+  // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Mostly it is kept aside, in the place of one
+  // of another class, which nobody has asked for since.
   void free_entry(std::uint64_t offset, std::uint64_t size) noexcept {
     const bool large = size > segment_.classes().largest_block();
     if (in_view(offset)) return retire_entry(offset, large);
-    if (large) return free(offset, size);
-    SparePlace place = spare_place_of(class_of(size));
-    if (place.taken()) return free(offset, size);
+    if (large || !has_room_for(offset, size)) return free(offset, size);
+    const std::uint32_t size_class = class_of(size);
+    SparePlace place = spare_place_of(size_class);
+    if (place.holds_class()) return free(offset, size);
+    free_spare(spare_place(size_class, writer_.attachment.self()));
     place.keep(offset, size);
   }
 
-  void free_spares() noexcept {
-    for (std::uint32_t place = 0; place < kSpares; ++place) {
-      const SpareWord spare = load_spare(shard_, place);
-      set_spare(place, 0);
-      if (spare.none()) continue;
-      if (is_spare(segment_, spare.offset(), kWord)) {
-        free(spare.offset(), 0);
-      } else {
-        shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below
-      }
-    }
+  // The same where no other entry comes in its place: what isn't small goes back to all.
+  void free_erased(std::uint64_t offset, std::uint64_t size) noexcept {
+    if (size <= kSmallEntry) return free_entry(offset, size);
+    if (in_view(offset)) return retire_entry(offset, size > segment_.classes().largest_block());
+    free(offset, size);
+  }
+
+  // True if there were some.
+  bool free_spares() noexcept {
+    bool any = false;
+    for (std::uint32_t place = 0; place < kSpares; ++place) any = free_spare(place) || any;
+    return any;
   }
 
   // ---- blocks that aren't freed yet
@@ -246,6 +251,31 @@ class Heap {
 
   void set_spare(std::uint32_t place, std::uint64_t word) noexcept {
     shard_.spare[place].store(word, std::memory_order_relaxed);  // relaxed: under the lock
+  }
+
+  static constexpr std::uint64_t kSmallEntry = 1024;
+
+  // True if there was one.
+  bool free_spare(std::uint32_t place) noexcept {
+    const SpareWord spare = load_spare(shard_, place);
+    if (spare.none()) return false;
+    set_spare(place, 0);
+    if (is_spare(segment_, spare, kWord)) {
+      free(spare.offset(), 0);
+    } else {
+      shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below
+    }
+    return true;
+  }
+
+  // Whether a block is as large as its entry says: a size can be damaged, a block's class is its span's.
+  bool has_room_for(std::uint64_t offset, std::uint64_t size) const noexcept {
+    if (!segment_.holds(offset, kWord)) return false;
+    const std::uint32_t page = segment_.page(segment_.page_of(offset)).head.load(std::memory_order_relaxed);  // relaxed: own span
+    if (!segment_.has_page(page)) return false;
+    const PageWord word = load_page_word(segment_, page);
+    return word.kind() == PageKind::span && word.shard() == shard_index_ && word.size_class() < segment_.classes().count() &&
+           segment_.classes()[word.size_class()].block_bytes >= size;
   }
 
   void retire_entry(std::uint64_t offset, bool large) noexcept {

@@ -1,8 +1,8 @@
 // The blocks that a shard keeps aside. With its lock held.
 //
-// Replacing a value takes a block and frees one of mostly the same size, and who erases often inserts, too. So the block that was freed last is
-// kept aside, in one of a few places that depend on class and process, and is the next entry's block: no list changes, and it is still in the
-// cache. A spare block counts as live in its span.
+// Replacing a value takes a block and frees one of mostly the same size, and who erases often inserts, too. So a block that is
+// freed is kept aside, in one of a few places that depend on class and process, and is the next entry's block: no list changes, and it is still in
+// the cache. A spare block counts as live in its span.
 //
 // As all of the heap, spares are derived: whatever a death leaves here, the repair throws away.
 #pragma once
@@ -27,13 +27,21 @@ inline void prefetch_rest(const Segment& segment, std::uint64_t offset, std::uin
   if (size > 2 * kCacheLine) prefetch_to_write(segment.at(offset + 2 * kCacheLine));
 }
 
-// A spare block says itself that it is one: a damaged word would lead to a block in use.
-SHARED_DICT_HOT bool is_spare(const Segment& segment, std::uint64_t offset, std::uint64_t size) noexcept {
-  return offset % kWord == 0 && segment.holds(offset, size) && load_word(segment.at(offset)) == ~offset;
+// A spare block says itself that it is one, and of which class: a damaged word would lead to a block in use, or to a smaller one.
+SHARED_DICT_HOT bool is_spare(const Segment& segment, SpareWord spare, std::uint64_t size) noexcept {
+  const std::uint64_t offset = spare.offset();
+  return offset % kWord == 0 && segment.holds(offset, size) && load_word(segment.at(offset)) == ~spare.bits();
 }
 
 inline SpareWord load_spare(const Shard& shard, std::uint32_t place) noexcept {
   return SpareWord(shard.spare[place].load(std::memory_order_relaxed));  // relaxed: under the lock, or a hint
+}
+
+// A hint, without the lock.
+inline bool any_spare(const Shard& shard) noexcept {
+  bool any = false;
+  for (std::uint32_t place = 0; place < kSpares; ++place) any = any || !load_spare(shard, place).none();
+  return any;
 }
 
 // The place of a size class in a shard, as seen by a process.
@@ -47,7 +55,7 @@ class SparePlace {
   // The block that is kept here, if it is one: all but its first word may be written. 0: there is none.
   SHARED_DICT_HOT std::uint64_t block(std::uint64_t size) const noexcept {
     const SpareWord spare = load();
-    return spare.of(size_class_) && is_spare(segment_, spare.offset(), size) ? spare.offset() : 0;
+    return spare.of(size_class_) && is_spare(segment_, spare, size) ? spare.offset() : 0;
   }
   bool holds_class() const noexcept { return load().of(size_class_); }
 
@@ -56,10 +64,11 @@ class SparePlace {
 
   // Keeps a block that no reader can believe any more.
   SHARED_DICT_HOT void keep(std::uint64_t offset, std::uint64_t size) noexcept {
-    store(SpareWord(offset, size_class_).bits());
+    const SpareWord spare(offset, size_class_);
+    store(spare.bits());
     // [E6] release fence, pairs with [V1]: as [E1].
     release_fence();
-    store_word(segment_.at(offset), ~offset);
+    store_word(segment_.at(offset), ~spare.bits());
     prefetch_rest(segment_, offset, size);
   }
 

@@ -150,7 +150,7 @@ class LockedShard {
     set(shard_.tombstones, tombstones);
     set(shard_.items, get(shard_.items) - 1);
     set(shard_.stored_bytes, get(shard_.stored_bytes) - found.entry.sizes.key() - found.entry.sizes.value());
-    heap_.free_entry(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
+    heap_.free_erased(found.entry.offset, entry_bytes(segment_, found.entry.sizes));
     if (items() == 0) heap_.free_spares();
     if (told) tell(hash);
   }

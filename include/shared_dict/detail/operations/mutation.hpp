@@ -213,9 +213,10 @@ SHARED_DICT_HOT void store(const Writer& writer, LockedShard& shard, const SlotT
   });
 }
 
-// Cleans up after dead processes: they may hold memory that nobody uses, and counts that are off; and after views that are gone. True
-// if there was something. Asks only after those whose locks are taken at this moment, and those who may view something.
-SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer) {
+// Cleans up after dead processes: they may hold memory that nobody uses, and counts that are off; and after views that are gone. If it is memory
+// that is wanted, the shards' spare blocks are freed, too. True if there was something. Asks only after those whose locks are taken at this
+// moment, and those who may view something.
+SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer, bool memory) {
   const Segment& segment = writer.attachment.segment();
   bool any = writer.attachment.reap_dead_area_users();
   for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
@@ -225,10 +226,12 @@ SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer) {
     const bool stale = (!owner.free() && writer.attachment.reap_if_dead(owner)) || shard.dirty.load(std::memory_order_relaxed) != 0 ||
                        shard.generation.load(std::memory_order_relaxed) !=  // relaxed: as above
                            segment.header().clear_generation.load(std::memory_order_relaxed);
-    if (!stale && shard.retired.load(std::memory_order_relaxed) == 0) continue;  // relaxed: as above
+    const bool spares = memory && any_spare(shard);
+    if (!stale && !spares && shard.retired.load(std::memory_order_relaxed) == 0) continue;  // relaxed: as above
     LockedShard repaired(writer, i);
     const bool swept = repaired.heap().sweep() != 0;
-    any = any || stale || swept;
+    const bool freed = spares && repaired.heap().free_spares();
+    any = any || stale || swept || freed;
   }
   return any;
 }
@@ -241,7 +244,7 @@ SHARED_DICT_HOT void with_leftovers(const Writer& writer, Operation operation) {
       return operation();
     } catch (const Error& error) {
       const bool limit = error.code() == errc::heap_full || error.code() == errc::too_many_items;
-      if (again || !limit || !repair_leftovers(writer)) throw;
+      if (again || !limit || !repair_leftovers(writer, error.code() == errc::heap_full)) throw;
     }
   }
 }

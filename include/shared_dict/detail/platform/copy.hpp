@@ -52,15 +52,15 @@ SHARED_DICT_HOT std::size_t copy_long(std::byte* to, const std::byte* from, std:
 #define SHARED_DICT_MOVUPS "movups"
 #endif
 
-// Two words at once, for memory that others may change or look at meanwhile: an instruction that no compiler looks into. Half of the new and
-// half of the old may be seen of them, as of two relaxed accesses.
+// Two words at once, for memory that others may change or look at meanwhile: an instruction that no compiler looks into. Where its address isn't
+// a multiple of 16 no manual promises that even a word comes in one piece; nothing that is read so is believed before it is validated.
 SHARED_DICT_HOT __m128i load_pair(const std::byte* shared) noexcept {
   __m128i pair;
-  asm volatile(SHARED_DICT_MOVUPS " %1, %0" : "=x"(pair) : "m"(*reinterpret_cast<const std::byte(*)[16]>(shared)));
+  asm volatile(SHARED_DICT_MOVUPS " {%1, %0|%0, %1}" : "=x"(pair) : "m"(*reinterpret_cast<const std::byte(*)[16]>(shared)));
   return pair;
 }
 SHARED_DICT_HOT void store_pair(std::byte* shared, __m128i pair) noexcept {
-  asm volatile(SHARED_DICT_MOVUPS " %1, %0" : "=m"(*reinterpret_cast<std::byte(*)[16]>(shared)) : "x"(pair));
+  asm volatile(SHARED_DICT_MOVUPS " {%1, %0|%0, %1}" : "=m"(*reinterpret_cast<std::byte(*)[16]>(shared)) : "x"(pair));
 }
 #undef SHARED_DICT_MOVUPS
 #endif
