@@ -70,8 +70,7 @@ bool is_short(const Region& region) { return is_metadata(region) && region.name 
 bool is_heap(const Region& region) { return region.name == "heap"; }
 bool is_else(const Region& region) { return !is_heap(region) && !is_metadata(region); }
 
-// All, or as many as take no longer.
-constexpr std::size_t kAll = kSanitized ? 3000 : SIZE_MAX;
+constexpr std::size_t kAll = SIZE_MAX;
 
 }  // namespace
 
@@ -90,25 +89,25 @@ TEST_CASE("any flipped bit of what leads to texts is refused, noticed, or does n
 TEST_CASE("any flipped bit of a table of texts is refused, noticed, or does no harm") {
   MadeDictionary<Words> image(Left::closed);
   const auto is_table = [](const Region& region) { return region.name == "slot table"; };
-  flip_each(image, sample(bits_of(image, is_table), std::min<std::size_t>(kAll, 10'000), 8),
+  flip_each(image, sample(bits_of(image, is_table), 10'000, 8),
             "one bit of tables; texts");
 }
 
 TEST_CASE("any flipped bit of what a dead process left is refused, noticed, or does no harm") {
   MadeDictionary<Integers> integers(Left::dead);
-  flip_each(integers, sample(bits_of(integers, is_metadata), std::min<std::size_t>(kAll, 10'000), 3),
+  flip_each(integers, sample(bits_of(integers, is_metadata), 10'000, 3),
             "one bit after a death; integers");
   MadeDictionary<Words> texts(Left::dead);
-  flip_each(texts, sample(bits_of(texts, is_metadata), std::min<std::size_t>(kAll, 10'000), 4),
+  flip_each(texts, sample(bits_of(texts, is_metadata), 10'000, 4),
             "one bit after a death; texts");
 }
 
 TEST_CASE("any flipped bit of the items themselves is refused, noticed, or does no harm") {
   MadeDictionary<Words> texts(Left::closed);
-  flip_each(texts, sample(bits_of(texts, is_heap), std::min<std::size_t>(kAll, 10'000), 5),
+  flip_each(texts, sample(bits_of(texts, is_heap), 10'000, 5),
             "one bit of the heap; texts");
   MadeDictionary<Integers> integers(Left::dead);
-  flip_each(integers, sample(bits_of(integers, is_heap), std::min<std::size_t>(kAll, 10'000), 6),
+  flip_each(integers, sample(bits_of(integers, is_heap), 10'000, 6),
             "one bit of the heap; integers");
 }
 
@@ -120,7 +119,7 @@ TEST_CASE("no flipped bit leads to memory that isn't there") {
         const Environment here("SHARED_DICT_DIR", place.string());
         MadeDictionary<Words> image(Left::dead);
         write_ballast(place / "ballast");
-        const Candidates candidates = sample(bits_of(image, is_short), std::min<std::size_t>(kAll, 20'000), 9);
+        const Candidates candidates = sample(bits_of(image, is_short), kSanitized ? 5'000 : 20'000, 9);
         const FlipResults results = Flips<Words>(image, kMadeKeys).run(candidates.size(), [&](std::uint64_t i) {
           return Candidates{candidates[i]};
         });
@@ -136,7 +135,7 @@ TEST_CASE("no flipped bit leads to memory that isn't there") {
 
 TEST_CASE("a flipped bit where nothing is stored does no harm") {
   MadeDictionary<Words> image(Left::dead);
-  flip_each(image, sample(bits_of(image, is_else), std::min<std::size_t>(kAll, 5'000), 7),
+  flip_each(image, sample(bits_of(image, is_else), kSanitized ? 1'000 : 5'000, 7),
             "one bit of areas and unused pages");
 }
 
