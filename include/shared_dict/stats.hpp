@@ -26,7 +26,7 @@ struct Stats {
 
 /// The free side of the heap. Collected under each shard's lock in turn.
 struct GcStats {
-  std::size_t total_free_blocks = 0;   ///< free blocks of committed memory, free runs of pages included, those aside that writers keep for their next entry
+  std::size_t total_free_blocks = 0;   ///< free blocks of committed memory, free runs of pages included; a few small ones that writers keep for their next entries aren't counted
   std::size_t total_free_space = 0;    ///< bytes in them
   std::size_t largest_free_block = 0;  ///< bytes of the largest one
   std::size_t retired_blocks = 0;      ///< replaced or erased, but still looked at by a view
