@@ -16,14 +16,14 @@ function(shared_dict_consumer_test name folder)
       "${CMAKE_CTEST_COMMAND}" --build-and-test "${CMAKE_CURRENT_SOURCE_DIR}/consumer" "${consumer_dir}/${folder}"
       --build-generator "${CMAKE_GENERATOR}" --build-options ${consumer_options} ${ARGN} --test-command
       "${consumer_dir}/${folder}/consumer${CMAKE_EXECUTABLE_SUFFIX}")
-  set_tests_properties("${name}" PROPERTIES LABELS consumer TIMEOUT 300)
+  set_tests_properties("${name}" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout})
 endfunction()
 
 # shared_dict_refused_consumer_test(NAME MESSAGE FOLDER option...): the consumer does not configure and is told why.
 function(shared_dict_refused_consumer_test name message folder)
   add_test(NAME "${name}" COMMAND "${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_SOURCE_DIR}/consumer" -B "${consumer_dir}/${folder}"
                                   -G "${CMAKE_GENERATOR}" ${ARGN})
-  set_tests_properties("${name}" PROPERTIES LABELS consumer TIMEOUT 300 PASS_REGULAR_EXPRESSION "${message}")
+  set_tests_properties("${name}" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout} PASS_REGULAR_EXPRESSION "${message}")
 endfunction()
 
 if(SHARED_DICT_INSTALL)
@@ -43,7 +43,7 @@ if(SHARED_DICT_INSTALL)
                          PROPERTIES ENVIRONMENT "PKG_CONFIG_PATH=${prefix}/${CMAKE_INSTALL_DATADIR}/pkgconfig")
     list(APPEND needs_package "a program builds with pkg-config")
   endif()
-  set_tests_properties("the package installs" PROPERTIES LABELS consumer TIMEOUT 300 FIXTURES_SETUP package)
+  set_tests_properties("the package installs" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout} FIXTURES_SETUP package)
   set_tests_properties(${needs_package} PROPERTIES FIXTURES_REQUIRED package)
 endif()
 shared_dict_consumer_test("a program builds with add_subdirectory" subdirectory -DSHARED_DICT_FROM=subdirectory)
@@ -53,7 +53,7 @@ shared_dict_consumer_test("a program builds with FetchContent" fetch-content -DS
 if(TARGET shared_dict_single_header)
   add_test(NAME "the single header is written" COMMAND "${CMAKE_COMMAND}" --build "${PROJECT_BINARY_DIR}" --config $<CONFIG>
                                                        --target shared_dict_single_header)
-  set_tests_properties("the single header is written" PROPERTIES LABELS consumer TIMEOUT 300 FIXTURES_SETUP single_header)
+  set_tests_properties("the single header is written" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout} FIXTURES_SETUP single_header)
   shared_dict_consumer_test("a program builds with the single header alone" single-header -DSHARED_DICT_FROM=single-header
                             "-DSHARED_DICT_SINGLE_HEADER=${PROJECT_BINARY_DIR}/single_include")
   set_tests_properties("a program builds with the single header alone" PROPERTIES FIXTURES_REQUIRED single_header)
@@ -68,11 +68,11 @@ if(SHARED_DICT_GDB AND SHARED_DICT_BASH AND CMAKE_SYSTEM_NAME STREQUAL "Linux" A
   target_compile_options(shared_dict_debugged PRIVATE -O0 -g)
   add_test(NAME "a program for gdb builds" COMMAND "${CMAKE_COMMAND}" --build "${PROJECT_BINARY_DIR}" --config $<CONFIG> --target
                                                    shared_dict_debugged)
-  set_tests_properties("a program for gdb builds" PROPERTIES LABELS consumer TIMEOUT 300 FIXTURES_SETUP debugged)
+  set_tests_properties("a program for gdb builds" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout} FIXTURES_SETUP debugged)
   add_test(NAME "gdb shows a dictionary, live and in a core file"
            COMMAND "${SHARED_DICT_BASH}" "${CMAKE_CURRENT_SOURCE_DIR}/consumer/gdb/check.sh" $<TARGET_FILE:shared_dict_debugged>
                    "${PROJECT_SOURCE_DIR}/cmake/gdb/shared_dict_gdb.py")
-  set_tests_properties("gdb shows a dictionary, live and in a core file" PROPERTIES LABELS consumer TIMEOUT 120
+  set_tests_properties("gdb shows a dictionary, live and in a core file" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout}
                                                                                     FIXTURES_REQUIRED debugged)
 endif()
 
@@ -80,12 +80,12 @@ add_test(NAME "the vcpkg port installs" COMMAND "${CMAKE_COMMAND}" -D "ROOT=${PR
                                                 "${CMAKE_CURRENT_SOURCE_DIR}/consumer/vcpkg_port.cmake")
 # The tool that is there: CMake's own choice needn't be.
 set(same_generator "CMAKE_GENERATOR=${CMAKE_GENERATOR}")
-set_tests_properties("the vcpkg port installs" PROPERTIES LABELS consumer TIMEOUT 300 ENVIRONMENT "${same_generator}")
+set_tests_properties("the vcpkg port installs" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout} ENVIRONMENT "${same_generator}")
 
 find_package(Python3 QUIET COMPONENTS Interpreter)
 if(Python3_Interpreter_FOUND)
   set(recipe_test "the Conan recipe's own lines run with stand-ins for Conan, and all versions agree")
   add_test(NAME "${recipe_test}" COMMAND "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/consumer/recipe.py" "${PROJECT_SOURCE_DIR}"
                                          "${consumer_dir}/conan" "${CMAKE_COMMAND}")
-  set_tests_properties("${recipe_test}" PROPERTIES LABELS consumer TIMEOUT 300 ENVIRONMENT "${same_generator}")
+  set_tests_properties("${recipe_test}" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout} ENVIRONMENT "${same_generator}")
 endif()

@@ -54,7 +54,7 @@ $compiler "$build"/objects/*.o -o "$build/tests.exe" -static -pthread -Wl,--stac
 built=$(($(date +%s) - begin))
 
 begin=$(date +%s)
-timeout 400 "$wine" "$build/tests.exe" "$@" < /dev/null > "$log" 2>&1 || fail "a test fails, or doesn't end"
+timeout 1800 "$wine" "$build/tests.exe" "$@" < /dev/null > "$log" 2>&1 || fail "a test fails, or doesn't end"
 # wine tells status 0 of some programs that crash.
 summary=$(grep -aE '^All tests passed' "$log" || true)
 [ -n "$summary" ] || fail "the tests ended too early"
