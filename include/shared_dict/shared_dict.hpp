@@ -604,7 +604,9 @@ class SharedDict<K, V>::Reference {
   operator V() const { return dict_.at(key_); }  // NOLINT(google-explicit-constructor): `V v = d[k]` is the interface
 
   /// Atomic, as modify. \throws std::out_of_range if the key is missing, except for numbers, which begin at 0 as in fetch_add.
-  Reference& operator+=(const V& operand) {
+  Reference& operator+=(const V& operand)
+    requires requires(V value) { value += operand; }
+  {
     if constexpr (std::is_arithmetic_v<V>) {
       dict_.fetch_add(key_, operand);
       return *this;
@@ -612,11 +614,37 @@ class SharedDict<K, V>::Reference {
       return apply([&](V& value) { value += operand; });
     }
   }
-  Reference& operator-=(const V& operand) {
-    return apply([&](V& value) { value = static_cast<V>(value - operand); });
+  Reference& operator-=(const V& operand)
+    requires requires(V value) { value = static_cast<V>(value - operand); }
+  {
+    if constexpr (std::is_arithmetic_v<V>) {
+      dict_.fetch_add(key_, detail::wrapping_negate(operand));
+      return *this;
+    } else {
+      return apply([&](V& value) { value = static_cast<V>(value - operand); });
+    }
   }
-  Reference& operator++() { return *this += V(1); }
-  Reference& operator--() { return *this -= V(1); }
+  Reference& operator++()
+    requires std::is_arithmetic_v<V>
+  {
+    return *this += V(1);
+  }
+  Reference& operator--()
+    requires std::is_arithmetic_v<V>
+  {
+    return *this -= V(1);
+  }
+  /// The value from before, as fetch_add.
+  V operator++(int)
+    requires std::is_arithmetic_v<V>
+  {
+    return dict_.fetch_add(key_, V(1));
+  }
+  V operator--(int)
+    requires std::is_arithmetic_v<V>
+  {
+    return dict_.fetch_add(key_, detail::wrapping_negate(V(1)));
+  }
 
   friend bool operator==(const Reference& reference, const V& value) { return static_cast<V>(reference) == value; }
 
@@ -626,9 +654,7 @@ class SharedDict<K, V>::Reference {
 
   template <class F>
   Reference& apply(F f) {
-    if constexpr (std::is_arithmetic_v<V>) {
-      dict_.modify_or_insert(key_, V{}, f);
-    } else if (!dict_.modify(key_, f)) {
+    if (!dict_.modify(key_, f)) {
       throw std::out_of_range("dictionary '" + dict_.name_ + "': operator[]: no such key");
     }
     return *this;

@@ -1,6 +1,7 @@
 // Reading and writing single keys: what each call returns, and that it changes what it says and nothing else.
 
 #include <cstdint>
+#include <limits>
 #include <initializer_list>
 #include <optional>
 #include <stdexcept>
@@ -24,7 +25,17 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 using Words = SharedDict<std::string, std::string>;
 using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
 
+// Nothing but what every value has.
+struct Opaque {
+  std::int32_t number;
+};
+
 }  // namespace
+
+// All members compile whatever the value is: what it lacks, the dictionary lacks.
+template class shared_dict::SharedDict<std::string, std::string>;
+template class shared_dict::SharedDict<std::uint64_t, std::uint64_t>;
+template class shared_dict::SharedDict<int, Opaque>;
 
 TEST_CASE("a missing key is an empty optional, a fallback, false, or out_of_range") {
   const UniqueName name;
@@ -190,6 +201,41 @@ TEST_CASE("the subscript writes, reads, and never inserts by reading") {
   d["copy"] = d["k"];
   REQUIRE(d.at("copy") == "w");
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("arithmetic through the subscript is one step, begins at 0 and wraps around") {
+  const UniqueName name;
+  SharedDict<std::string, std::int8_t> d = SharedDict<std::string, std::int8_t>::create(name.str(), {.heap_size = kMiB});
+  REQUIRE(d["k"]++ == 0);
+  REQUIRE(static_cast<int>(++d["k"]) == 2);
+  REQUIRE(d["k"]-- == 2);
+  REQUIRE(static_cast<int>(--d["k"]) == 0);
+  d["k"] += 100;
+  d["k"] += 100;
+  REQUIRE(d.at("k") == -56);
+  d["k"] -= -100;
+  d["k"] -= 45;
+  REQUIRE(d.at("k") == -1);
+  d["minus"] -= std::numeric_limits<std::int8_t>::min();
+  REQUIRE(d.at("minus") == std::numeric_limits<std::int8_t>::min());
+  d["new"] -= 3;
+  REQUIRE(d.at("new") == -3);
+
+  const UniqueName other;
+  SharedDict<int, double> halves = SharedDict<int, double>::create(other.str(), {.heap_size = kMiB});
+  halves[1] -= 0.5;
+  REQUIRE(halves[1]-- == -0.5);
+  REQUIRE(halves.at(1) == -1.5);
+
+  const UniqueName third;
+  Words words = Words::create(third.str(), {.heap_size = kMiB});
+  words["k"] = "v";
+  words["k"] += "w";
+  REQUIRE(words.at("k") == "vw");
+  REQUIRE_THROWS_AS(words["missing"] += "w", std::out_of_range);
+  SHARED_DICT_REQUIRE_SOUND(d);
+  SHARED_DICT_REQUIRE_SOUND(halves);
+  SHARED_DICT_REQUIRE_SOUND(words);
 }
 
 TEST_CASE("a subscript proxy keeps a key of its own") {

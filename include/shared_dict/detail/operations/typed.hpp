@@ -269,6 +269,17 @@ V wrapping_add(V a, V b) noexcept {
   }
 }
 
+template <class V>
+V wrapping_negate(V a) noexcept {
+  if constexpr (std::is_same_v<V, bool>) {
+    return a;
+  } else if constexpr (std::is_integral_v<V>) {
+    return static_cast<V>(0 - static_cast<std::uint64_t>(a));
+  } else {
+    return -a;
+  }
+}
+
 [[noreturn]] SHARED_DICT_COLD inline void fail_too_large(const Attachment& attachment, std::size_t key, std::size_t value) {
   if (key > EntrySizes::kMaxKey) {
     fail(errc::value_too_large, attachment.name(), "a key of " + std::to_string(key) + " bytes; 16777215 are the most");
