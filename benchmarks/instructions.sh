@@ -23,8 +23,10 @@ quietly cmake --build "$build" --target instructions
 
 log=$(mktemp)
 trap 'rm -rf "$SHARED_DICT_DIR" "$log" "$log".*' EXIT
+# Each by its whole name: its rare part, which a compiler may place elsewhere, has a name that begins the same.
+mapfile -t measured < <(nm "$build/benchmarks/instructions" | sed -nE 's/.* T (measured_[a-z_]+)$/--toggle-collect=\1/p')
 for ((run = 0; run < runs; ++run)); do
-  valgrind --tool=callgrind --callgrind-out-file="$log.counts" --toggle-collect='measured_*' "$build/benchmarks/instructions" \
+  valgrind --tool=callgrind --callgrind-out-file="$log.counts" "${measured[@]}" "$build/benchmarks/instructions" \
     > "$log" 2> "$log.valgrind" || { cat "$log.valgrind" >&2; exit 1; }
   callgrind_annotate --inclusive=yes --threshold=100 "$log.counts" >> "$log.all"
 done

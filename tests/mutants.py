@@ -105,7 +105,7 @@ MUTANTS = [
            "  if (segment.identity().max_items != 0 || limit_near(segment, {0, bytes})) [[unlikely]] return false;",
            "",
            "unit/errors_test.cpp"),
-    Mutant("a spare block is taken twice", "operations/inserting.hpp",
+    Mutant("a spare block is taken twice", "mechanisms/heap.hpp",
            "    place.take();\n",
            "",
            "model/model_test.cpp"),

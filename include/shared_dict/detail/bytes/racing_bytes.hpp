@@ -2,8 +2,8 @@
 //
 // Everything that readers look at without a lock goes through here: as relaxed atomic 64-bit words, the tail included, or by instructions that no
 // compiler looks into (copy.hpp), so that a race yields old or new bytes, never undefined behaviour. Whether they belong together is decided
-// afterwards, by validation (lookup.hpp); only eight bytes and less, which may be replaced in place, are always one access to a word. The shared side is always 8-aligned and its last word lies inside the block; the private side may be
-// anything.
+// afterwards, by validation (lookup.hpp); only eight bytes and less, which may be replaced in place, are always one access to a word. The shared side
+// is always 8-aligned and its last word lies inside the block; the private side may be anything.
 #pragma once
 
 #include <atomic>
@@ -78,8 +78,8 @@ SHARED_DICT_HOT void store_tail(std::byte* to, std::uint64_t value, std::size_t 
   }
 }
 
-// One word each. Several words are copied one by one, not through an array: compilers take that for a vector in memory, and loading it
-// as a whole has to wait until its parts have been stored.
+// One word, or two. Words are copied one by one, not through an array: compilers take that for a vector in memory, and loading it as a whole has
+// to wait until its parts have been stored.
 SHARED_DICT_HOT void read_word_racing(std::byte* to, const std::byte* shared) noexcept {
   const std::uint64_t word = load_word(shared);
   std::memcpy(to, &word, kWord);
@@ -87,29 +87,40 @@ SHARED_DICT_HOT void read_word_racing(std::byte* to, const std::byte* shared) no
 SHARED_DICT_HOT void write_word_racing(std::byte* shared, const std::byte* from) noexcept {
   store_word(shared, load_private<std::uint64_t>(from));
 }
+SHARED_DICT_HOT void read_pair_racing(std::byte* to, const std::byte* shared) noexcept {
+  if constexpr (kCopiesPairs) return read_pair(to, shared);
+  read_word_racing(to, shared);
+  read_word_racing(to + kWord, shared + kWord);
+}
+SHARED_DICT_HOT void write_pair_racing(std::byte* shared, const std::byte* from) noexcept {
+  if constexpr (kCopiesPairs) return write_pair(shared, from);
+  write_word_racing(shared, from);
+  write_word_racing(shared + kWord, from + kWord);
+}
+
+// pair(at) for every two words from byte `at` of `size` on. Returns what is left for less: at most a word and a tail.
+template <class Pair>
+SHARED_DICT_HOT std::size_t for_each_pair(std::size_t at, std::size_t size, Pair pair) noexcept {
+  for (; at + 8 * kWord <= size; at += 8 * kWord) {
+    pair(at);
+    pair(at + 2 * kWord);
+    pair(at + 4 * kWord);
+    pair(at + 6 * kWord);
+  }
+  for (; at + 2 * kWord <= size; at += 2 * kWord) pair(at);
+  return at;
+}
 
 // Copies `size` bytes out of the segment.
 inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size) noexcept {
-  std::size_t at = read_pairs(to, shared, copy_long(to, shared, size), size);
-  for (; !kCopiesPairs && at + 4 * kWord <= size; at += 4 * kWord) {
-    read_word_racing(to + at, shared + at);
-    read_word_racing(to + at + kWord, shared + at + kWord);
-    read_word_racing(to + at + 2 * kWord, shared + at + 2 * kWord);
-    read_word_racing(to + at + 3 * kWord, shared + at + 3 * kWord);
-  }
+  std::size_t at = for_each_pair(copy_long(to, shared, size), size, [&](std::size_t pair) { read_pair_racing(to + pair, shared + pair); });
   for (; at + kWord <= size; at += kWord) read_word_racing(to + at, shared + at);
   if (const std::size_t tail = size % kWord; tail != 0) store_tail(to + at, load_word(shared + at), tail);
 }
 
 // Copies `size` bytes into the segment and fills the last word with zeros.
 SHARED_DICT_HOT void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {
-  std::size_t at = write_pairs(shared, from, copy_long(shared, from, size), size);
-  for (; !kCopiesPairs && at + 4 * kWord <= size; at += 4 * kWord) {
-    write_word_racing(shared + at, from + at);
-    write_word_racing(shared + at + kWord, from + at + kWord);
-    write_word_racing(shared + at + 2 * kWord, from + at + 2 * kWord);
-    write_word_racing(shared + at + 3 * kWord, from + at + 3 * kWord);
-  }
+  std::size_t at = for_each_pair(copy_long(shared, from, size), size, [&](std::size_t pair) { write_pair_racing(shared + pair, from + pair); });
   for (; at + kWord <= size; at += kWord) write_word_racing(shared + at, from + at);
   if (const std::size_t tail = size % kWord; tail != 0) store_word(shared + at, load_tail(from + at, tail));
 }

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/entry.hpp>
@@ -32,14 +33,18 @@ class Heap {
         shard_(segment_.shard(shard_index)),
         shard_index_(shard_index) {}
 
-  // Whether allocate() has a block of this class at once, without asking the pool.
-  bool has_room(std::uint32_t size_class) const noexcept { return shard_.partial[size_class] != 0; }
+  // Whether allocate_entry() has a block of this class at once, without asking the pool.
+  bool has_block(std::uint32_t size_class) const noexcept {
+    return shard_.partial[size_class] != 0 || spare_place_of(size_class).holds_class();
+  }
 
   // The offset of a block of at least `size` bytes. Throws heap_full.
   std::uint64_t allocate(std::uint64_t size) {
     const SizeClasses& classes = segment_.classes();
-    if (size > classes.largest_block()) return allocate_large(size);
-    std::uint32_t size_class = class_of(size);
+    return size > classes.largest_block() ? allocate_large(size) : allocate_block(class_of(size));
+  }
+  std::uint64_t allocate_block(std::uint32_t size_class) {
+    const SizeClasses& classes = segment_.classes();
     if (shard_.partial[size_class] == 0) size_class = find_span(size_class);
     const SizeClass& shape = classes[size_class];
     const std::uint32_t link = shard_.partial[size_class];
@@ -66,34 +71,28 @@ class Heap {
 
   // The same for an entry: the block that was kept aside, if there is one.
   std::uint64_t allocate_entry(std::uint64_t size) {
-    if (size > segment_.classes().largest_block()) return allocate_large(size);
-    SparePlace place = spare_place_of(class_of(size));
-    if (!place.holds_class()) return allocate(size);
-    const std::uint64_t spare = place.block(size);
-    if (spare == 0) shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below; the next owner's repair throws it away
-    check(spare != 0, "a spare block isn't one");
-    place.take();
-    return spare;
+    return size > segment_.classes().largest_block() ? allocate_large(size) : allocate_entry(size, class_of(size));
+  }
+  // Of a class that is known, and not large.
+  std::uint64_t allocate_entry(std::uint64_t size, std::uint32_t size_class) {
+    SparePlace place = spare_place_of(size_class);
+    if (!place.holds_class()) return allocate_block(size_class);
+    if (const std::uint64_t spare = place.block(size)) [[likely]] {
+      place.take();
+      return spare;
+    }
+    shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below; the next owner's repair throws it away
+    fail_corrupted(writer_.attachment.name(), "a spare block isn't one");
   }
 
   // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Mostly it is kept aside, in the place of one
   // of another class, which nobody has asked for since.
-  void free_entry(std::uint64_t offset, std::uint64_t size) noexcept {
-    const bool large = size > segment_.classes().largest_block();
-    if (in_view(offset)) return retire_entry(offset, large);
-    if (large || !has_room_for(offset, size)) return free(offset, size);
-    const std::uint32_t size_class = class_of(size);
-    SparePlace place = spare_place_of(size_class);
-    if (place.holds_class()) return free(offset, size);
-    free_spare(spare_place(size_class, writer_.attachment.self()));
-    place.keep(offset, size);
-  }
+  void free_entry(std::uint64_t offset, std::uint64_t size) noexcept { free_or_keep(offset, size, segment_.classes().largest_block()); }
 
   // The same where no other entry comes in its place: what isn't small goes back to all.
   void free_erased(std::uint64_t offset, std::uint64_t size) noexcept {
-    if (size <= kSmallEntry) return free_entry(offset, size);
-    if (in_view(offset)) return retire_entry(offset, size > segment_.classes().largest_block());
-    free(offset, size);
+    constexpr std::uint64_t kSmallEntry = 1024;
+    free_or_keep(offset, size, std::min(kSmallEntry, segment_.classes().largest_block()));
   }
 
   // True if there were some.
@@ -253,7 +252,21 @@ class Heap {
     shard_.spare[place].store(word, std::memory_order_relaxed);  // relaxed: under the lock
   }
 
-  static constexpr std::uint64_t kSmallEntry = 1024;
+  void free_or_keep(std::uint64_t offset, std::uint64_t size, std::uint64_t largest_kept) noexcept {
+    if (in_view(offset)) {
+      const bool large = size > segment_.classes().largest_block();
+      retire(offset, large);
+      if (large || shard_.retired_count >= shard_.sweep_at) sweep();
+      return;
+    }
+    // A size can be damaged; a block is as large as its span's blocks are.
+    if (size > largest_kept || block_bytes_at(offset) < size) return free(offset, size);
+    const std::uint32_t size_class = class_of(size);
+    SparePlace place = spare_place_of(size_class);
+    if (place.holds_class()) return free(offset, size);
+    free_spare(spare_place(size_class, writer_.attachment.self()));
+    place.keep(offset, size);
+  }
 
   // True if there was one.
   bool free_spare(std::uint32_t place) noexcept {
@@ -268,19 +281,24 @@ class Heap {
     return true;
   }
 
-  // Whether a block is as large as its entry says: a size can be damaged, a block's class is its span's.
-  bool has_room_for(std::uint64_t offset, std::uint64_t size) const noexcept {
-    if (!segment_.holds(offset, kWord)) return false;
+  // The first page of a block's span and its class; nothing if it isn't one of this shard's.
+  struct SpanOf {
+    std::uint32_t page;
+    std::uint32_t size_class;
+  };
+  std::optional<SpanOf> span_of(std::uint64_t offset) const noexcept {
+    if (!segment_.holds(offset, kWord)) return std::nullopt;
     const std::uint32_t page = segment_.page(segment_.page_of(offset)).head.load(std::memory_order_relaxed);  // relaxed: own span
-    if (!segment_.has_page(page)) return false;
+    if (!segment_.has_page(page)) return std::nullopt;
     const PageWord word = load_page_word(segment_, page);
-    return word.kind() == PageKind::span && word.shard() == shard_index_ && word.size_class() < segment_.classes().count() &&
-           segment_.classes()[word.size_class()].block_bytes >= size;
+    if (word.kind() != PageKind::span || word.shard() != shard_index_ || word.size_class() >= segment_.classes().count()) return std::nullopt;
+    return SpanOf{page, word.size_class()};
   }
 
-  void retire_entry(std::uint64_t offset, bool large) noexcept {
-    retire(offset, large);
-    if (large || shard_.retired_count >= shard_.sweep_at) sweep();
+  // 0: it is none.
+  std::uint64_t block_bytes_at(std::uint64_t offset) const noexcept {
+    const std::optional<SpanOf> found = span_of(offset);
+    return found ? segment_.classes()[found->size_class].block_bytes : 0;
   }
 
   bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset); }
@@ -365,13 +383,9 @@ class Heap {
   }
 
   void free_block(std::uint64_t offset) {
-    check(segment_.holds(offset, kWord), "a block lies outside its span");
-    const std::uint32_t page = segment_.page(segment_.page_of(offset)).head.load(std::memory_order_relaxed);  // relaxed: own span
-    check(segment_.has_page(page), "a block lies outside its span");
-    const PageWord word = load_page_word(segment_, page);
-    const std::uint32_t size_class = word.size_class();
-    check(word.kind() == PageKind::span && word.shard() == shard_index_ && size_class < segment_.classes().count(),
-          "a block lies outside its span");
+    const std::optional<SpanOf> found = span_of(offset);
+    check(found.has_value(), "a block lies outside its span");
+    const auto [page, size_class] = *found;
     const SizeClass& shape = segment_.classes()[size_class];
     Page& span = segment_.page(page);
     const std::uint64_t block = (offset - segment_.page_offset(page)) / shape.block_bytes;

@@ -20,20 +20,13 @@ SHARED_DICT_HOT bool insert_new(const Writer& writer, std::uint32_t index, const
   SlotTable slots(segment.buckets(seen.table), seen.table.buckets());
   if (SlotTable::crowded(used + 1, slots.slot_count())) [[unlikely]] return false;
   const std::optional<SlotTable::Position> at = slots.free_at_home(key);
-  SparePlace place(segment, shard, shape.size_class, writer.attachment.self());
-  const bool kept = place.holds_class();
-  std::uint64_t block = kept ? place.block(shape.bytes) : 0;
   Heap heap(writer, index);
-  if (!at || (kept ? block == 0 : !heap.has_room(shape.size_class))) [[unlikely]] return false;
+  if (!at || !heap.has_block(shape.size_class)) [[unlikely]] return false;
   const EntrySizes sizes(key.bytes.size(), value.size());
   const std::uint64_t bytes = key.bytes.size() + value.size();
   if (segment.identity().max_items != 0 || limit_near(segment, {0, bytes})) [[unlikely]] return false;
 
-  if (kept) {
-    place.take();
-  } else {
-    block = heap.allocate(shape.bytes);
-  }
+  const std::uint64_t block = heap.allocate_entry(shape.bytes, shape.size_class);
   write_contents(segment, block, key.bytes, value);
   write_sizes(segment, block, sizes);
   shard.insertions.store(shard.insertions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // relaxed, both: as above

@@ -16,12 +16,6 @@ struct StoreIf {
 
 enum class Stored { inserted, replaced, as_decided };
 
-// Apart: where both may happen, overwriting needs the registers.
-SHARED_DICT_APART inline bool insert_apart(const Writer& writer, std::uint32_t index, const Glimpse& seen, const KeyBytes& key, Bytes value,
-                                           const EntryShape& shape) {
-  return insert_new(writer, index, seen, key, value, shape);
-}
-
 // Stores a value under a key that is there, or isn't, as `when` says. `decide` says the same, for `change`; if it was asked it knows what came
 // of it. Throws as `change`.
 template <class Decide>
@@ -37,9 +31,7 @@ SHARED_DICT_HOT Stored store_value(const Writer& writer, const KeyBytes& key, By
     if (looks_new ? when.missing : when.present && !replaced_in_place(segment)) [[likely]] {
       OwnerLock lock(writer, shard.lock, shard.sleepers, &shard.lock_waits);
       if (looks_new) {
-        if (when.present ? insert_apart(writer, index, seen, key, value, shape) : insert_new(writer, index, seen, key, value, shape)) [[likely]] {
-          return Stored::inserted;
-        }
+        if (insert_new(writer, index, seen, key, value, shape)) [[likely]] return Stored::inserted;
       } else if (overwrite(writer, index, seen, key, value, shape)) [[likely]] {
         return Stored::replaced;
       }

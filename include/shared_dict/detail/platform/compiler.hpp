@@ -18,13 +18,6 @@
 #define SHARED_DICT_HOT inline
 #endif
 
-// For what would only make its caller slower.
-#if defined(__GNUC__)
-#define SHARED_DICT_APART __attribute__((noinline))
-#else
-#define SHARED_DICT_APART
-#endif
-
 // Keeps rare code out of the caller's cache lines.
 #if defined(__GNUC__)
 #define SHARED_DICT_COLD __attribute__((noinline, cold))

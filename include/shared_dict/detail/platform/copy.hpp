@@ -45,77 +45,30 @@ SHARED_DICT_HOT std::size_t copy_long(std::byte* to, const std::byte* from, std:
 #endif
 }
 
+// Two words at once, for memory that others may change or look at meanwhile: by an instruction that no compiler looks into. Where its address isn't
+// a multiple of 16 no manual promises that even a word comes in one piece; nothing that is read so is believed before it is validated.
 #ifdef SHARED_DICT_HAS_SHARED_COPY
+inline constexpr bool kCopiesPairs = true;
 #ifdef __AVX__
 #define SHARED_DICT_MOVUPS "vmovups"  // the other form costs a change of modes then
 #else
 #define SHARED_DICT_MOVUPS "movups"
 #endif
-
-// Two words at once, for memory that others may change or look at meanwhile: an instruction that no compiler looks into. Where its address isn't
-// a multiple of 16 no manual promises that even a word comes in one piece; nothing that is read so is believed before it is validated.
-SHARED_DICT_HOT __m128i load_pair(const std::byte* shared) noexcept {
+SHARED_DICT_HOT void read_pair(std::byte* to, const std::byte* shared) noexcept {
   __m128i pair;
   asm volatile(SHARED_DICT_MOVUPS " {%1, %0|%0, %1}" : "=x"(pair) : "m"(*reinterpret_cast<const std::byte(*)[16]>(shared)));
-  return pair;
+  std::memcpy(to, &pair, sizeof pair);
 }
-SHARED_DICT_HOT void store_pair(std::byte* shared, __m128i pair) noexcept {
+SHARED_DICT_HOT void write_pair(std::byte* shared, const std::byte* from) noexcept {
+  __m128i pair;
+  std::memcpy(&pair, from, sizeof pair);
   asm volatile(SHARED_DICT_MOVUPS " {%1, %0|%0, %1}" : "=m"(*reinterpret_cast<std::byte(*)[16]>(shared)) : "x"(pair));
 }
 #undef SHARED_DICT_MOVUPS
-#endif
-
-// Whether there is nothing left to copy but a word and less.
-inline constexpr bool kCopiesPairs =
-#ifdef SHARED_DICT_HAS_SHARED_COPY
-    true;
 #else
-    false;
+inline constexpr bool kCopiesPairs = false;
+inline void read_pair(std::byte*, const std::byte*) noexcept {}
+inline void write_pair(std::byte*, const std::byte*) noexcept {}
 #endif
-
-// Copies pairs of words out of the segment, from byte `at` of `size`, and returns how far it came: not at all, or up to the last word.
-SHARED_DICT_HOT std::size_t read_pairs(std::byte* to, const std::byte* shared, std::size_t at, std::size_t size) noexcept {
-#ifdef SHARED_DICT_HAS_SHARED_COPY
-  const auto read = [&](std::size_t from) {
-    const __m128i pair = load_pair(shared + from);
-    std::memcpy(to + from, &pair, sizeof pair);
-  };
-  for (; at + 64 <= size; at += 64) {
-    read(at);
-    read(at + 16);
-    read(at + 32);
-    read(at + 48);
-  }
-  for (; at + 16 <= size; at += 16) read(at);
-#else
-  static_cast<void>(to);
-  static_cast<void>(shared);
-  static_cast<void>(size);
-#endif
-  return at;
-}
-
-// The same into the segment.
-SHARED_DICT_HOT std::size_t write_pairs(std::byte* shared, const std::byte* from, std::size_t at, std::size_t size) noexcept {
-#ifdef SHARED_DICT_HAS_SHARED_COPY
-  const auto write = [&](std::size_t to) {
-    __m128i pair;
-    std::memcpy(&pair, from + to, sizeof pair);
-    store_pair(shared + to, pair);
-  };
-  for (; at + 64 <= size; at += 64) {
-    write(at);
-    write(at + 16);
-    write(at + 32);
-    write(at + 48);
-  }
-  for (; at + 16 <= size; at += 16) write(at);
-#else
-  static_cast<void>(shared);
-  static_cast<void>(from);
-  static_cast<void>(size);
-#endif
-  return at;
-}
 
 }  // namespace shared_dict::detail

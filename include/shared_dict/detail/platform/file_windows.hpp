@@ -59,11 +59,12 @@ class FileDescriptor {
   HANDLE handle_ = INVALID_HANDLE_VALUE;
 };
 
-// Links are opened themselves, not what they lead to.
-inline FileDescriptor open_handle(const std::filesystem::path& path, DWORD access, DWORD disposition) noexcept {
+// Directories too. Links are opened themselves, not what they lead to, unless they are to be followed.
+enum class Links { opened, followed };
+inline FileDescriptor open_handle(const std::filesystem::path& path, DWORD access, DWORD disposition, Links links = Links::opened) noexcept {
   constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-  constexpr DWORD kFlags = FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS;  // the second opens directories, too
-  return FileDescriptor(::CreateFileW(path.c_str(), access, kShareAll, nullptr, disposition, kFlags, nullptr));
+  const DWORD flags = FILE_FLAG_BACKUP_SEMANTICS | (links == Links::opened ? FILE_FLAG_OPEN_REPARSE_POINT : 0);
+  return FileDescriptor(::CreateFileW(path.c_str(), access, kShareAll, nullptr, disposition, flags, nullptr));
 }
 
 inline std::optional<FileStatus> status_of(const FileDescriptor& file) noexcept {

@@ -36,9 +36,8 @@ inline std::error_code sync_file(const FileDescriptor& file) noexcept {
 
 // A file to read from, links followed as its name is the user's.
 inline FileDescriptor open_to_read(const std::filesystem::path& path, std::error_code& error) noexcept {
-  constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
   error.clear();
-  FileDescriptor file(::CreateFileW(path.c_str(), GENERIC_READ, kShareAll, nullptr, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, nullptr));
+  FileDescriptor file = open_handle(path, GENERIC_READ, OPEN_EXISTING, Links::followed);
   if (!file) error = last_error();
   return file;
 }
