@@ -33,53 +33,50 @@ class Heap {
         shard_(segment_.shard(shard_index)),
         shard_index_(shard_index) {}
 
-  // Whether allocate_entry() has a block of this class at once, without asking the pool.
-  bool has_block(std::uint32_t size_class) const noexcept {
-    return shard_.partial[size_class] != 0 || spare_place_of(size_class).holds_class();
-  }
-
   // The offset of a block of at least `size` bytes. Throws heap_full.
   std::uint64_t allocate(std::uint64_t size) {
     const SizeClasses& classes = segment_.classes();
     return size > classes.largest_block() ? allocate_large(size) : allocate_block(class_of(size));
   }
   std::uint64_t allocate_block(std::uint32_t size_class) {
-    const SizeClasses& classes = segment_.classes();
     if (shard_.partial[size_class] == 0) size_class = find_span(size_class);
-    const SizeClass& shape = classes[size_class];
-    const std::uint32_t link = shard_.partial[size_class];
-    check(segment_.has_page(link - 1), "a list of spans leads outside the segment");
-    Page& span = segment_.page(link - 1);
-    check(load_page_word(segment_, link - 1) == PageWord(PageKind::span, shape.span_pages, shard_index_, size_class),
-          "a list of spans leads to something else");
-    const std::uint64_t begin = segment_.page_offset(link - 1);
-    std::uint32_t block = 0;
-    if (span.first_free != 0) {
-      block = span.first_free - 1;
-      check(block < shape.span_blocks, "a list of blocks leads outside its span");
-      const std::uint64_t next = load_word(segment_.at(begin + std::uint64_t{block} * shape.block_bytes));
-      check(next <= shape.span_blocks, "a list of blocks leads outside its span");
-      span.first_free = static_cast<std::uint32_t>(next);
-    } else {
-      check(span.carved < shape.span_blocks, "a full span is listed as having room");
-      block = span.carved++;
-    }
-    ++span.live;
-    if (full(span, shape)) unlist(link - 1, size_class);
-    return begin + std::uint64_t{block} * shape.block_bytes;
+    const NextBlock next = next_of_span(size_class);
+    take_of_span(next, size_class);
+    return next.offset;
   }
 
-  // The same for an entry: the block that was kept aside, if there is one.
+  // The block that an entry of a size class gets next: the one that was kept aside, or the first free one of a span. It may be written before it
+  // is taken, all but its first word. Offset 0: it would take new pages, or the spare block isn't one.
+  struct NextBlock {
+    std::uint64_t offset = 0;
+    std::uint32_t page = 0;       // of its span
+    std::uint32_t free_then = 0;  // its span's first free block then, index + 1
+    bool spare = false;           // was kept aside: the other two say nothing
+  };
+  SHARED_DICT_HOT NextBlock next_block(std::uint64_t size, std::uint32_t size_class) const {
+    const SparePlace place = spare_place_of(size_class);
+    if (place.holds_class()) return {place.block(size), 0, 0, true};
+    return shard_.partial[size_class] == 0 ? NextBlock() : next_of_span(size_class);
+  }
+  SHARED_DICT_HOT void take(const NextBlock& next, std::uint32_t size_class) {
+    if (next.spare) {
+      spare_place_of(size_class).take();
+    } else {
+      take_of_span(next, size_class);
+    }
+  }
+
+  // A block for an entry.
   std::uint64_t allocate_entry(std::uint64_t size) {
     return size > segment_.classes().largest_block() ? allocate_large(size) : allocate_entry(size, class_of(size));
   }
   // Of a class that is known, and not large.
   std::uint64_t allocate_entry(std::uint64_t size, std::uint32_t size_class) {
-    SparePlace place = spare_place_of(size_class);
-    if (!place.holds_class()) return allocate_block(size_class);
-    if (const std::uint64_t spare = place.block(size)) [[likely]] {
-      place.take();
-      return spare;
+    const NextBlock next = next_block(size, size_class);
+    if (next.offset == 0 && !next.spare) return allocate_block(size_class);
+    if (next.offset != 0) [[likely]] {
+      take(next, size_class);
+      return next.offset;
     }
     shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below; the next owner's repair throws it away
     fail_corrupted(writer_.attachment.name(), "a spare block isn't one");
@@ -322,6 +319,38 @@ class Heap {
 
   std::uint64_t run_bytes(std::uint64_t offset) const noexcept {
     return std::uint64_t{load_page_word(segment_, segment_.page_of(offset)).pages()} << segment_.page_shift();
+  }
+
+  // Of the class's first span with a free block; there is one.
+  NextBlock next_of_span(std::uint32_t size_class) const {
+    const SizeClass& shape = segment_.classes()[size_class];
+    const std::uint32_t link = shard_.partial[size_class];
+    check(segment_.has_page(link - 1), "a list of spans leads outside the segment");
+    const Page& span = segment_.page(link - 1);
+    check(load_page_word(segment_, link - 1) == PageWord(PageKind::span, shape.span_pages, shard_index_, size_class),
+          "a list of spans leads to something else");
+    const std::uint64_t begin = segment_.page_offset(link - 1);
+    if (span.first_free == 0) {
+      check(span.carved < shape.span_blocks, "a full span is listed as having room");
+      return {begin + std::uint64_t{span.carved} * shape.block_bytes, link - 1};
+    }
+    const std::uint32_t block = span.first_free - 1;
+    check(block < shape.span_blocks, "a list of blocks leads outside its span");
+    const std::uint64_t offset = begin + std::uint64_t{block} * shape.block_bytes;
+    const std::uint64_t next = load_word(segment_.at(offset));
+    check(next <= shape.span_blocks, "a list of blocks leads outside its span");
+    return {offset, link - 1, static_cast<std::uint32_t>(next)};
+  }
+
+  void take_of_span(const NextBlock& next, std::uint32_t size_class) {
+    Page& span = segment_.page(next.page);
+    if (span.first_free != 0) {
+      span.first_free = next.free_then;
+    } else {
+      ++span.carved;
+    }
+    ++span.live;
+    if (full(span, segment_.classes()[size_class])) unlist(next.page, size_class);
   }
 
   static bool full(const Page& span, const SizeClass& shape) noexcept {

@@ -150,9 +150,11 @@ SHARED_DICT_COLD bool search_value(const Segment& segment, const std::string& na
   }
 }
 
-// Where the search for a key begins; null if there is no table, or none that can be one.
+// Whether there is a table to search, or at least memory where it says that there is one.
+SHARED_DICT_HOT bool has_buckets(const Segment& segment, TableWord table) noexcept { return !table.none() && segment.holds_table(table); }
+
+// Where the search for a key begins in such a table.
 SHARED_DICT_HOT const Bucket* home_bucket(const Segment& segment, TableWord table, const KeyBytes& key) noexcept {
-  if (table.none() || !segment.holds_table(table)) [[unlikely]] return nullptr;
   return &segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
 }
 
@@ -166,7 +168,9 @@ struct Approach {
 };
 
 SHARED_DICT_HOT void approach_bucket(const Segment& segment, const KeyBytes& key, Approach& approach) noexcept {
+  approach.bucket = nullptr;
   approach.view = view_shard(segment, hash_shard(key.hash, segment.shard_count()));
+  if (!has_buckets(segment, approach.view.table)) [[unlikely]] return;
   approach.bucket = home_bucket(segment, approach.view.table, key);
 }
 
@@ -248,6 +252,12 @@ inline std::optional<StoredValue> pin_value(Attachment& attachment, const std::s
 
 // ---- for writers, before the shard's lock is taken
 
+// Gets the line of the key's bucket on its way.
+SHARED_DICT_HOT void prefetch_home(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
+  const TableWord table(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
+  if (has_buckets(segment, table)) [[likely]] prefetch_to_write(home_bucket(segment, table, key));
+}
+
 // Where a key's entry may be. A hint: what it says is looked at again under the lock.
 struct Glimpse {
   TableWord table;
@@ -259,8 +269,8 @@ struct Glimpse {
 SHARED_DICT_HOT Glimpse glimpse(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
   Glimpse seen;
   seen.table = TableWord(shard.table.load(std::memory_order_relaxed));  // relaxed: a hint
+  if (!has_buckets(segment, seen.table)) [[unlikely]] return seen;
   seen.bucket = home_bucket(segment, seen.table, key);
-  if (seen.bucket == nullptr) [[unlikely]] return seen;
   seen.candidate = find_candidate(*seen.bucket, hash_tag(key.hash));
   if (seen.candidate.word.is_empty()) return seen;
   const std::uint64_t entry = seen.candidate.word.offset();
@@ -290,8 +300,8 @@ SHARED_DICT_HOT Sighting sight(const Segment& segment, const Shard& shard, const
   seen.epoch = shard.epoch.load(std::memory_order_acquire);
   // [T4] acquire, pairs with [T2], [B4]: as [T3].
   seen.table = TableWord(shard.table.load(std::memory_order_acquire));
+  if (!has_buckets(segment, seen.table)) [[unlikely]] return seen;
   const Bucket* const bucket = home_bucket(segment, seen.table, key);
-  if (bucket == nullptr) [[unlikely]] return seen;
   seen.version = load_version(*bucket);
   const Candidate candidate = find_candidate(*bucket, hash_tag(key.hash));
   seen.found = holds_key(segment, candidate.word, key, seen.entry);

@@ -26,12 +26,19 @@ SHARED_DICT_HOT Stored store_value(const Writer& writer, const KeyBytes& key, By
     const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
     Shard& shard = segment.shard(index);
     prefetch_to_write(&shard.lock);
-    const Glimpse seen = glimpse(segment, shard, key);
+    // Who may replace a value looks at the bucket first, so that the entry is on its way, too, when the lock is taken. Who only inserts needs none,
+    // and takes the lock while the bucket is on its way.
+    Glimpse seen;
+    if (when.present) {
+      seen = glimpse(segment, shard, key);
+    } else {
+      prefetch_home(segment, shard, key);
+    }
     const bool looks_new = seen.candidate.word.is_empty();
-    if (looks_new ? when.missing : when.present && !replaced_in_place(segment)) [[likely]] {
+    if (looks_new ? when.missing : !replaced_in_place(segment)) [[likely]] {
       OwnerLock lock(writer, shard.lock, shard.sleepers, &shard.lock_waits);
       if (looks_new) {
-        if (insert_new(writer, index, seen, key, value, shape)) [[likely]] return Stored::inserted;
+        if (insert_new(writer, index, key, value, shape)) [[likely]] return Stored::inserted;
       } else if (overwrite(writer, index, seen, key, value, shape)) [[likely]] {
         return Stored::replaced;
       }

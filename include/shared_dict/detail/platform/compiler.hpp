@@ -18,9 +18,10 @@
 #define SHARED_DICT_HOT inline
 #endif
 
-// Keeps rare code out of the caller's cache lines.
+// Keeps rare code out of its callers. Not __attribute__((cold)): where such a call returns, GCC 12 may take the code behind it for as rare,
+// that of the most frequent case included, and then compiles half an operation for size and puts it elsewhere.
 #if defined(__GNUC__)
-#define SHARED_DICT_COLD __attribute__((noinline, cold))
+#define SHARED_DICT_COLD __attribute__((noinline))
 #else
 #define SHARED_DICT_COLD
 #endif
