@@ -145,7 +145,7 @@ for part in "${parts[@]}"; do
     clang | plain | asan | tsan | fuzz) cmake/setup.sh clang ;;&
     critical | mutants) cmake/setup.sh python3 ;;
     windows) cmake/setup.sh g++-mingw-w64-x86-64-posix wine64 ;;
-    consumer) cmake/setup.sh gdb python3 doxygen clang-tidy ;;
+    consumer) cmake/setup.sh gdb python3 doxygen clang-tidy iwyu ;;
     default) # other ways to build, which share dictionaries with this one
       cmake/setup.sh clang
       [ "$(dpkg --print-architecture 2> /dev/null)" != amd64 ] || cmake/setup.sh g++-multilib libc++-dev libc++abi-dev
@@ -181,11 +181,12 @@ for part in "${parts[@]}"; do
       bash tests/windows/run.sh build/windows
       ;;
     consumer)
-      echo "consumer: installing, using the package in each way, and its documentation, and clang-tidy"
+      echo "consumer: installing, using the package in each way, and its documentation, clang-tidy and include-what-you-use"
       quietly cmake --preset default "${options[@]}"
       quietly cmake --build --preset default --target docs
       # Each version finds something else.
       [[ $(clang-tidy --version) != *' 14.'* ]] || quietly cmake --build --preset default --target tidy
+      [[ $(iwyu --version) != *' 14.'* ]] || quietly cmake --build --preset default --target iwyu
       run_programs consumer -- --preset default
       echo "consumer: building ${selected[*]} against the installed package"
       quietly cmake -S tests -B build/installed -G Ninja -D CMAKE_BUILD_TYPE=Debug \

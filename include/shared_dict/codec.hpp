@@ -8,8 +8,9 @@
 #include <span>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
+
+#include <cereal/cereal.hpp>
 
 #include "shared_dict/detail/mechanisms/decode_error.hpp"
 #include "shared_dict/detail/mechanisms/memory_archive.hpp"

@@ -2,13 +2,11 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
 
-#include <shared_dict/codec.hpp>
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
 #include <shared_dict/detail/mechanisms/attachment.hpp>
 #include <shared_dict/detail/mechanisms/failure.hpp>
@@ -21,7 +19,7 @@
 namespace shared_dict {
 
 template <class K, class V>
-class SharedDict;
+class SharedDict;  // IWYU pragma: keep
 
 /// Memory in the segment for the value of a key, to be filled in place. Nobody else sees it until `publish()` makes it the key's value,
 /// in one step and without a copy. Dropped unpublished, by an exception too, or with its process, it was never there, and its memory is

@@ -20,7 +20,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <type_traits>
+#include <type_traits>  // IWYU pragma: keep
 #include <utility>
 #include <vector>
 
@@ -36,6 +36,7 @@
 #include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/operations/audit.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
+#include <shared_dict/detail/operations/finding.hpp>
 #include <shared_dict/detail/operations/inspection.hpp>
 #include <shared_dict/detail/operations/lifecycle.hpp>
 #include <shared_dict/detail/operations/loaning.hpp>
@@ -50,7 +51,7 @@
 #include <shared_dict/loan.hpp>
 #include <shared_dict/options.hpp>
 #include <shared_dict/stats.hpp>
-#include <shared_dict/version.hpp>
+#include <shared_dict/version.hpp>  // IWYU pragma: keep
 #include <shared_dict/view.hpp>
 
 namespace shared_dict {

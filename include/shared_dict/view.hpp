@@ -10,7 +10,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <shared_dict/codec.hpp>
 #include <shared_dict/detail/bytes/racing_bytes.hpp>
@@ -24,7 +23,7 @@
 namespace shared_dict {
 
 template <class K, class V>
-class SharedDict;
+class SharedDict;  // IWYU pragma: keep
 
 /// A value in place: its stored bytes, which stay readable and unchanged as long as the view lives, whatever others write, erase or
 /// recover. Converts to false if the key was missing.

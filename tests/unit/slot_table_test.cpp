@@ -116,6 +116,21 @@ TEST_CASE("a search goes past tombstones, and the first of them is the place for
   REQUIRE((place.at.bucket == 0 && place.at.slot == 1));
 }
 
+TEST_CASE("a home bucket alone says where a new key goes, or that it takes the whole search") {
+  Fixture f;
+  const auto place = [&](std::uint64_t tag) { return f.table.free_at_home(Fixture::key("new", Fixture::hash(0, tag))); };
+  REQUIRE(place(1)->slot == 0);
+  for (int i = 0; i < 5; ++i) f.add("key" + std::to_string(i), Fixture::hash(0, 1));
+  REQUIRE((place(2)->bucket == 0 && place(2)->slot == 5));
+  REQUIRE_FALSE(place(1));  // one of those may be the key
+  f.table.store({0, 0}, SlotWord::erased());
+  f.table.store({0, 3}, SlotWord::erased());
+  REQUIRE(place(2)->slot == 0);
+  REQUIRE_FALSE(place(1));  // it may stand behind the tombstone
+  for (int i = 5; i < 9; ++i) f.add("key" + std::to_string(i), Fixture::hash(0, 1));
+  REQUIRE_FALSE(place(2));  // it may stand in the next bucket
+}
+
 TEST_CASE("a search ends in a table without an empty slot") {
   Fixture f;
   for (int i = 0; i < static_cast<int>(f.table.slot_count()); ++i)

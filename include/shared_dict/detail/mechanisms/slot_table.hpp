@@ -7,6 +7,7 @@
 //   3. A slot word is replaced, then the bucket's version steps, then the old block is freed.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -120,13 +121,18 @@ class SlotTable {
   };
 
   // The slot that takes a key, if the key's home bucket alone shows that it isn't in the table: an empty slot ends the search there, and what
-  // stands before it has another tag. Nothing if it takes a look elsewhere, or there is a tombstone to be reused.
+  // stands before it has another tag. Nothing if it takes a look elsewhere.
   SHARED_DICT_HOT std::optional<Position> free_at_home(const KeyBytes& key) const noexcept {
     const std::uint64_t bucket = home(key.hash);
+    std::uint32_t tombstone = kSlotsPerBucket;  // the first one
     for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
       const SlotWord seen = word({bucket, slot});
-      if (seen.is_empty()) return Position{bucket, slot};
-      if (seen.is_erased() || seen.tag() == hash_tag(key.hash)) return std::nullopt;
+      if (seen.is_empty()) return Position{bucket, std::min(slot, tombstone)};
+      if (seen.is_erased()) {
+        tombstone = std::min(slot, tombstone);
+      } else if (seen.tag() == hash_tag(key.hash)) {
+        return std::nullopt;
+      }
     }
     return std::nullopt;
   }

@@ -3,8 +3,7 @@
 //
 // As when a value is replaced (overwriting.hpp), the entry is written before it is known whether its key is there: while that waits for memory. Nobody
 // looks at a free block but at its first word, and that one is left alone until the slot was found. So the key's bucket is the one access to
-// memory that an insertion waits for. Not so with a block that was kept aside: it was an entry just now, mostly in that same bucket, and what is still
-// on its way is its own memory.
+// memory that an insertion waits for.
 #pragma once
 
 #include <cstdint>
@@ -21,27 +20,28 @@ SHARED_DICT_HOT bool insert_new(const Writer& writer, std::uint32_t index, const
   const TableWord table(shard.table.load(std::memory_order_relaxed));
   if (!is_current(segment, shard) || !has_buckets(segment, table)) [[unlikely]] return false;
   const std::uint64_t items = shard.items.load(std::memory_order_relaxed);
-  const std::uint64_t used = items + shard.tombstones.load(std::memory_order_relaxed);
+  const std::uint64_t tombstones = shard.tombstones.load(std::memory_order_relaxed);
   SlotTable slots(segment.buckets(table), table.buckets());
-  if (SlotTable::crowded(used + 1, slots.slot_count())) [[unlikely]] return false;
+  if (SlotTable::crowded(items + tombstones + 1, slots.slot_count())) [[unlikely]] return false;
   const EntrySizes sizes(key.bytes.size(), value.size());
   const std::uint64_t bytes = key.bytes.size() + value.size();
   if (segment.identity().max_items != 0 || limit_near(segment, {0, bytes})) [[unlikely]] return false;
   Heap heap(writer, index);
   const Heap::NextBlock next = heap.next_block(shape.bytes, shape.size_class);
   if (next.offset == 0) [[unlikely]] return false;
-  if (!next.spare) write_contents(segment, next.offset, key.bytes, value);
+  write_contents(segment, next.offset, key.bytes, value);
   const std::optional<SlotTable::Position> at = slots.free_at_home(key);
   if (!at) [[unlikely]] return false;
-  if (next.spare) write_contents(segment, next.offset, key.bytes, value);
 
   heap.take(next, shape.size_class);
   write_sizes(segment, next.offset, sizes);
   shard.insertions.store(shard.insertions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // relaxed, both: as above
+  const bool reused = slots.word(*at).is_erased();
   slots.publish(*at, SlotWord(next.offset, hash_tag(key.hash)));
   const std::uint64_t stored = shard.stored_bytes.load(std::memory_order_relaxed);  // relaxed, the rest: as above
   shard.items.store(items + 1, std::memory_order_relaxed);
   shard.stored_bytes.store(stored + bytes, std::memory_order_relaxed);
+  if (reused) shard.tombstones.store(tombstones - 1, std::memory_order_relaxed);
   if (shard.watched.load(std::memory_order_relaxed) != 0) [[unlikely]] tell_waiters(segment, shard, index, key.hash);
   return true;
 }
