@@ -27,6 +27,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/mechanisms/process_area.hpp
     include/shared_dict/detail/mechanisms/segment.hpp
     include/shared_dict/detail/mechanisms/slot_table.hpp
+    include/shared_dict/detail/mechanisms/spans.hpp
     include/shared_dict/detail/mechanisms/spare_place.hpp
     include/shared_dict/detail/mechanisms/standard_types.hpp
     include/shared_dict/detail/mechanisms/storage.hpp

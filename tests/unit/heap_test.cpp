@@ -239,7 +239,7 @@ TEST_CASE("an adopted span hands out exactly the blocks that aren't used") {
   const std::uint32_t size_class = class_of(128);
   const SizeClass& shape = dictionary.segment().classes()[size_class];
   heap.forget_all();
-  heap.adopt_span(page, size_class, [](std::uint32_t block) { return block % 3 == 0; });
+  heap.spans().adopt(page, size_class, [](std::uint32_t block) { return block % 3 == 0; });
   REQUIRE(dictionary.segment().page(page).live == (shape.span_blocks + 2) / 3);
   std::uint32_t expected = 0;
   for (std::uint32_t block = 0; block < shape.span_blocks; ++block) {
@@ -270,6 +270,21 @@ TEST_CASE("damaged lists are refused instead of followed") {
     s.page(page).first_free = 0;
     s.page(page).carved = 1'000'000;
   }));
+}
+
+TEST_CASE("counts of a span that lead to a block in use are refused, and the shard is marked for repair") {
+  const auto refused = [](auto damage) {
+    const Dictionary dictionary;
+    Heap heap = dictionary.heap();
+    const std::uint64_t used = heap.allocate(64);
+    heap.allocate(64);
+    store_word(dictionary.segment().at(used), 0);
+    damage(dictionary.segment().page(dictionary.segment().page_of(used)));
+    return test::error_of([&] { heap.allocate(64); }) == errc::corrupted && dictionary.segment().shard(0).dirty.load() == 1;
+  };
+  CHECK(refused([](Page& span) { span.carved = 1; }));
+  CHECK(refused([](Page& span) { span.first_free = 1; }));
+  CHECK(refused([](Page& span) { span.live = 1; }));
 }
 
 TEST_CASE("a list of spans that leads to pages of another use is refused before a block is handed out") {

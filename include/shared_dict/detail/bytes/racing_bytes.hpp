@@ -31,7 +31,8 @@ SHARED_DICT_HOT std::uint64_t load_word(const std::byte* shared) noexcept {
 }
 
 SHARED_DICT_HOT void store_word(std::byte* shared, std::uint64_t word) noexcept {
-  // relaxed: a release fence stands before the first such store, a release store of a slot word behind the last.
+  // relaxed: a release fence stands before the first such store, a release store of a slot word behind the last; or the lock's release, where the
+  // entry was given up before a slot referred to it (inserting.hpp).
   WordRef(*reinterpret_cast<std::uint64_t*>(shared)).store(word, std::memory_order_relaxed);
   kill_point();
 }

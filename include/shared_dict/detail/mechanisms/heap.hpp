@@ -21,6 +21,7 @@
 #include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/mechanisms/page_pool.hpp>
 #include <shared_dict/detail/mechanisms/process_area.hpp>
+#include <shared_dict/detail/mechanisms/spans.hpp>
 #include <shared_dict/detail/mechanisms/spare_place.hpp>
 
 namespace shared_dict::detail {
@@ -31,7 +32,8 @@ class Heap {
       : writer_(writer),
         segment_(writer.attachment.segment()),
         shard_(segment_.shard(shard_index)),
-        shard_index_(shard_index) {}
+        shard_index_(shard_index),
+        spans_(writer, shard_index) {}
 
   // The offset of a block of at least `size` bytes. Throws heap_full.
   std::uint64_t allocate(std::uint64_t size) {
@@ -39,30 +41,27 @@ class Heap {
     return size > classes.largest_block() ? allocate_large(size) : allocate_block(class_of(size));
   }
   std::uint64_t allocate_block(std::uint32_t size_class) {
-    if (shard_.partial[size_class] == 0) size_class = find_span(size_class);
-    const NextBlock next = next_of_span(size_class);
-    take_of_span(next, size_class);
-    return next.offset;
+    if (!spans_.any_free(size_class)) size_class = find_span(size_class);
+    const Spans::FreeBlock block = spans_.first_free(size_class);
+    spans_.take(block, size_class);
+    return block.offset;
   }
 
-  // The block that an entry of a size class gets next: the one that was kept aside, or the first free one of a span. It may be written before it
-  // is taken, all but its first word. Offset 0: it would take new pages, or the spare block isn't one.
-  struct NextBlock {
-    std::uint64_t offset = 0;
-    std::uint32_t page = 0;       // of its span
-    std::uint32_t free_then = 0;  // its span's first free block then, index + 1
-    bool spare = false;           // was kept aside: the other two say nothing
+  // The block that an entry of a size class gets next: the one that was kept aside, or a span's. It may be written before it is taken, all but its
+  // first word. Offset 0: it would take new pages, or the spare block isn't one.
+  struct NextBlock : Spans::FreeBlock {
+    bool spare = false;
   };
   SHARED_DICT_HOT NextBlock next_block(std::uint64_t size, std::uint32_t size_class) const {
     const SparePlace place = spare_place_of(size_class);
-    if (place.holds_class()) return {place.block(size), 0, 0, true};
-    return shard_.partial[size_class] == 0 ? NextBlock() : next_of_span(size_class);
+    if (place.holds_class()) return {{place.block(size)}, true};
+    return spans_.any_free(size_class) ? NextBlock{spans_.first_free(size_class)} : NextBlock();
   }
   SHARED_DICT_HOT void take(const NextBlock& next, std::uint32_t size_class) {
     if (next.spare) {
       spare_place_of(size_class).take();
     } else {
-      take_of_span(next, size_class);
+      spans_.take(next, size_class);
     }
   }
 
@@ -78,8 +77,8 @@ class Heap {
       take(next, size_class);
       return next.offset;
     }
-    shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below; the next owner's repair throws it away
-    fail_corrupted(writer_.attachment.name(), "a spare block isn't one");
+    spans_.check_derived(false, "a spare block isn't one");
+    return 0;
   }
 
   // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Mostly it is kept aside, in the place of one
@@ -185,7 +184,7 @@ class Heap {
               "a large block isn't the run that it should be");
         PagePool(writer_).give(page);
       } else {
-        free_block(offset);
+        spans_.free(offset);
       }
     } catch (const std::exception&) {
       // relaxed: read by this process or by the next owner of the lock.
@@ -207,7 +206,7 @@ class Heap {
     }
   }
 
-  // ---- for the repair: empties the lists, then takes each span in with the blocks that are in use.
+  // ---- for the repair: empties the lists, then spans() takes each span in with the blocks that are in use.
 
   void forget_all() noexcept {
     for (Plain32& link : shard_.partial) link = 0;
@@ -217,26 +216,7 @@ class Heap {
     shard_.sweep_at = kSweepAtLeast;
   }
 
-  // `used(block)` says which blocks of the span live; there is at least one. The caller has stepped the epoch and fenced.
-  template <class Used>
-  void adopt_span(std::uint32_t page, std::uint32_t size_class, Used used) noexcept {
-    const SizeClass& shape = segment_.classes()[size_class];
-    Page& span = segment_.page(page);
-    span.first_free = 0;
-    span.live = 0;
-    span.carved = shape.span_blocks;
-    set_heads(page, shape);
-    const std::uint64_t begin = segment_.page_offset(page);
-    for (std::uint32_t block = shape.span_blocks; block-- > 0;) {
-      if (used(block)) {
-        ++span.live;
-      } else {
-        store_word(segment_.at(begin + std::uint64_t{block} * shape.block_bytes), span.first_free);
-        span.first_free = block + 1;
-      }
-    }
-    if (!full(span, shape)) list(page, size_class);
-  }
+  Spans& spans() noexcept { return spans_; }
 
  private:
   void set_retired(std::uint64_t offset) noexcept { shard_.retired.store(offset, std::memory_order_relaxed); }  // relaxed: as above
@@ -257,7 +237,7 @@ class Heap {
       return;
     }
     // A size can be damaged; a block is as large as its span's blocks are.
-    if (size > largest_kept || block_bytes_at(offset) < size) return free(offset, size);
+    if (size > largest_kept || spans_.block_bytes_at(offset) < size) return free(offset, size);
     const std::uint32_t size_class = class_of(size);
     SparePlace place = spare_place_of(size_class);
     if (place.holds_class()) return free(offset, size);
@@ -276,26 +256,6 @@ class Heap {
       shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as below
     }
     return true;
-  }
-
-  // The first page of a block's span and its class; nothing if it isn't one of this shard's.
-  struct SpanOf {
-    std::uint32_t page;
-    std::uint32_t size_class;
-  };
-  std::optional<SpanOf> span_of(std::uint64_t offset) const noexcept {
-    if (!segment_.holds(offset, kWord)) return std::nullopt;
-    const std::uint32_t page = segment_.page(segment_.page_of(offset)).head.load(std::memory_order_relaxed);  // relaxed: own span
-    if (!segment_.has_page(page)) return std::nullopt;
-    const PageWord word = load_page_word(segment_, page);
-    if (word.kind() != PageKind::span || word.shard() != shard_index_ || word.size_class() >= segment_.classes().count()) return std::nullopt;
-    return SpanOf{page, word.size_class()};
-  }
-
-  // 0: it is none.
-  std::uint64_t block_bytes_at(std::uint64_t offset) const noexcept {
-    const std::optional<SpanOf> found = span_of(offset);
-    return found ? segment_.classes()[found->size_class].block_bytes : 0;
   }
 
   bool in_view(std::uint64_t offset) const noexcept { return is_pinned(segment_, offset); }
@@ -319,42 +279,6 @@ class Heap {
 
   std::uint64_t run_bytes(std::uint64_t offset) const noexcept {
     return std::uint64_t{load_page_word(segment_, segment_.page_of(offset)).pages()} << segment_.page_shift();
-  }
-
-  // Of the class's first span with a free block; there is one.
-  NextBlock next_of_span(std::uint32_t size_class) const {
-    const SizeClass& shape = segment_.classes()[size_class];
-    const std::uint32_t link = shard_.partial[size_class];
-    check(segment_.has_page(link - 1), "a list of spans leads outside the segment");
-    const Page& span = segment_.page(link - 1);
-    check(load_page_word(segment_, link - 1) == PageWord(PageKind::span, shape.span_pages, shard_index_, size_class),
-          "a list of spans leads to something else");
-    const std::uint64_t begin = segment_.page_offset(link - 1);
-    if (span.first_free == 0) {
-      check(span.carved < shape.span_blocks, "a full span is listed as having room");
-      return {begin + std::uint64_t{span.carved} * shape.block_bytes, link - 1};
-    }
-    const std::uint32_t block = span.first_free - 1;
-    check(block < shape.span_blocks, "a list of blocks leads outside its span");
-    const std::uint64_t offset = begin + std::uint64_t{block} * shape.block_bytes;
-    const std::uint64_t next = load_word(segment_.at(offset));
-    check(next <= shape.span_blocks, "a list of blocks leads outside its span");
-    return {offset, link - 1, static_cast<std::uint32_t>(next)};
-  }
-
-  void take_of_span(const NextBlock& next, std::uint32_t size_class) {
-    Page& span = segment_.page(next.page);
-    if (span.first_free != 0) {
-      span.first_free = next.free_then;
-    } else {
-      ++span.carved;
-    }
-    ++span.live;
-    if (full(span, segment_.classes()[size_class])) unlist(next.page, size_class);
-  }
-
-  static bool full(const Page& span, const SizeClass& shape) noexcept {
-    return span.first_free == 0 && span.carved >= shape.span_blocks;
   }
 
   void check(bool good, const char* what) const {
@@ -388,75 +312,15 @@ class Heap {
   // has a free block. Throws heap_full.
   SHARED_DICT_COLD std::uint32_t find_span(std::uint32_t size_class) {
     try {
-      begin_span(size_class);
+      spans_.begin(take_pages(PageWord(PageKind::span, segment_.classes()[size_class].span_pages, shard_index_, size_class)), size_class);
       return size_class;
     } catch (const Error& error) {
       if (error.code() != errc::heap_full) throw;
-      if (shard_.partial[size_class] != 0) return size_class;  // a spare was given back
+      if (spans_.any_free(size_class)) return size_class;  // a spare was given back
       for (std::uint32_t larger = size_class + 1; larger < segment_.classes().count(); ++larger) {
-        if (shard_.partial[larger] != 0) return larger;
+        if (spans_.any_free(larger)) return larger;
       }
       throw;
-    }
-  }
-
-  void begin_span(std::uint32_t size_class) {
-    const SizeClass& shape = segment_.classes()[size_class];
-    const std::uint32_t page = take_pages(PageWord(PageKind::span, shape.span_pages, shard_index_, size_class));
-    Page& span = segment_.page(page);
-    span.first_free = 0;
-    span.live = 0;
-    span.carved = 0;
-    set_heads(page, shape);
-    list(page, size_class);
-  }
-
-  void free_block(std::uint64_t offset) {
-    const std::optional<SpanOf> found = span_of(offset);
-    check(found.has_value(), "a block lies outside its span");
-    const auto [page, size_class] = *found;
-    const SizeClass& shape = segment_.classes()[size_class];
-    Page& span = segment_.page(page);
-    const std::uint64_t block = (offset - segment_.page_offset(page)) / shape.block_bytes;
-    check(block < shape.span_blocks && span.live > 0, "a block lies outside its span");
-    const bool was_full = full(span, shape);
-    // [E3] release fence, pairs with [V1]: as [E1], for the link that is written into the block.
-    release_fence();
-    store_word(segment_.at(offset), span.first_free);
-    span.first_free = static_cast<std::uint32_t>(block) + 1;
-    prefetch_rest(segment_, offset, shape.block_bytes);
-    --span.live;
-    if (span.live == 0) {
-      PagePool pool(writer_);  // if it can't be had, the empty span stays: unlisted only if it was full, found by the repair
-      if (!was_full) unlist(page, size_class);
-      pool.give(page);
-    } else if (was_full) {
-      list(page, size_class);
-    }
-  }
-
-  void set_heads(std::uint32_t page, const SizeClass& shape) noexcept {
-    // relaxed: read by the owner of this lock; of the last page also under the pool's lock, where the value is the same.
-    for (std::uint32_t i = 0; i < shape.span_pages; ++i) segment_.page(page + i).head.store(page, std::memory_order_relaxed);
-  }
-
-  void list(std::uint32_t page, std::uint32_t size_class) noexcept {
-    Page& span = segment_.page(page);
-    span.previous = 0;
-    span.next = shard_.partial[size_class];
-    if (span.next != 0 && segment_.has_page(span.next - 1)) segment_.page(span.next - 1).previous = page + 1;
-    shard_.partial[size_class] = page + 1;
-  }
-
-  void unlist(std::uint32_t page, std::uint32_t size_class) {
-    const Page& span = segment_.page(page);
-    check((span.next == 0 || segment_.has_page(span.next - 1)) && (span.previous == 0 || segment_.has_page(span.previous - 1)),
-          "a list of spans leads outside the segment");
-    if (span.next != 0) segment_.page(span.next - 1).previous = span.previous;
-    if (span.previous != 0) {
-      segment_.page(span.previous - 1).next = span.next;
-    } else {
-      shard_.partial[size_class] = span.next;
     }
   }
 
@@ -467,6 +331,7 @@ class Heap {
   Segment& segment_;
   Shard& shard_;
   std::uint32_t shard_index_;
+  Spans spans_;
 };
 
 }  // namespace shared_dict::detail

@@ -3,7 +3,7 @@
 //
 // As when a value is replaced (overwriting.hpp), the entry is written before it is known whether its key is there: while that waits for memory. Nobody
 // looks at a free block but at its first word, and that one is left alone until the slot was found. So the key's bucket is the one access to
-// memory that an insertion waits for.
+// memory that an insertion waits for. A large one is written afterwards: the key may be there.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@
 #include <shared_dict/detail/operations/mutation.hpp>
 
 namespace shared_dict::detail {
+
+inline constexpr std::uint64_t kWrittenEarly = 4 * kCacheLine;
 
 // With the shard's lock. False if it is none of these cases: then nothing has happened.
 SHARED_DICT_HOT bool insert_new(const Writer& writer, std::uint32_t index, const KeyBytes& key, Bytes value, const EntryShape& shape) {
@@ -29,9 +31,11 @@ SHARED_DICT_HOT bool insert_new(const Writer& writer, std::uint32_t index, const
   Heap heap(writer, index);
   const Heap::NextBlock next = heap.next_block(shape.bytes, shape.size_class);
   if (next.offset == 0) [[unlikely]] return false;
-  write_contents(segment, next.offset, key.bytes, value);
+  const bool early = shape.bytes <= kWrittenEarly;
+  if (early) write_contents(segment, next.offset, key.bytes, value);
   const std::optional<SlotTable::Position> at = slots.free_at_home(key);
   if (!at) [[unlikely]] return false;
+  if (!early) write_contents(segment, next.offset, key.bytes, value);
 
   heap.take(next, shape.size_class);
   write_sizes(segment, next.offset, sizes);

@@ -207,7 +207,7 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
         any = true;
       }
       if (any) {
-        heap.adopt_span(page, word.size_class(), [&](std::uint32_t block) { return used[block]; });
+        heap.spans().adopt(page, word.size_class(), [&](std::uint32_t block) { return used[block]; });
       } else {
         orphans.push_back(page);
       }
