@@ -15,7 +15,7 @@ namespace shared_dict::detail {
 inline constexpr std::uint64_t kWrittenEarly = 4 * kCacheLine;
 
 // With the shard's lock. False if it is none of these cases: then nothing has happened.
-SHARED_DICT_HOT bool insert_new(const Writer& writer, std::uint32_t index, const KeyBytes& key, Bytes value, const EntryShape& shape) {
+inline bool insert_new(const Writer& writer, std::uint32_t index, const KeyBytes& key, Bytes value, const EntryShape& shape) {
   Segment& segment = writer.attachment.segment();
   Shard& shard = segment.shard(index);
   // relaxed, all: stored by the owner of the lock only; the counts are read without it as hints.

@@ -36,8 +36,8 @@ namespace shared_dict::detail {
 SHARED_DICT_HOT bool is_current(const Segment& segment, const Shard& shard) noexcept {
   // relaxed, all: `dirty` was set by whoever released the lock; the generation is stored with all locks held. A free shard has no intent: a
   // bit of it was flipped.
-  return shard.generation.load(std::memory_order_relaxed) == segment.header().clear_generation.load(std::memory_order_relaxed) &&
-         shard.dirty.load(std::memory_order_relaxed) == 0 && shard.intent.load(std::memory_order_relaxed) == 0;
+  const std::uint64_t behind = shard.generation.load(std::memory_order_relaxed) ^ segment.header().clear_generation.load(std::memory_order_relaxed);
+  return (behind | shard.dirty.load(std::memory_order_relaxed) | shard.intent.load(std::memory_order_relaxed)) == 0;
 }
 
 class LockedShard {
