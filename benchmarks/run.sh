@@ -62,6 +62,7 @@ with_json() {
   echo
 }
 with_json core_bench
+"$build/benchmarks/memory_bench" "${quick[@]}"
 "$build/benchmarks/growth_bench" "${quick[@]}"
 "$build/benchmarks/zero_copy_bench" "${quick[@]}"
 "$build/benchmarks/recovery_bench" "${quick[@]}"
