@@ -116,7 +116,7 @@ MUTANTS = [
     Mutant("an insertion doesn't look whether its shard must be repaired first", "operations/inserting.hpp",
            "  if (!is_current(segment, shard) || !has_buckets(segment, table)) [[unlikely]] return false;",
            "  if (!has_buckets(segment, table)) [[unlikely]] return false;",
-           "crash/every_step_test.cpp|*of words*"),
+           "unit/damage_test.cpp|every change*"),
     Mutant("a block of a span is handed out twice", "mechanisms/spans.hpp",
            "    span.carved = carved;\n",
            "",

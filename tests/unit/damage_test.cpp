@@ -103,6 +103,44 @@ TEST_CASE("a span whose counts are wrong costs one error, no item, and is repair
   }
 }
 
+// What a death leaves looks like this. Each way to write has to look for it before it believes anything that is derived.
+TEST_CASE("every change repairs its shard first, if an owner died in it") {
+  Damaged d({.heap_size = 1 << 16, .lock_timeout = 200ms});
+  REQUIRE(d.segment().identity().shard_count == 1);
+  inside::Shard& shard = d.segment().shard(0);
+  const std::string value(40, 'v');
+  const std::string other(40, 'w');
+  for (std::uint32_t i = 0; i < 20; ++i) d.dict.insert(i, value);
+  std::size_t items = 20;
+  const auto repairs = [&](int grown, auto change) {
+    shard.items = 7;
+    shard.stored_bytes = 7;
+    for (auto& link : shard.partial) link = 7;
+    shard.dirty = 1;
+    change();
+    items += static_cast<std::size_t>(grown);
+    return shard.dirty == 0 && d.dict.size() == items;
+  };
+  CHECK(repairs(1, [&] { d.dict.insert(100, value); }));
+  CHECK(repairs(0, [&] { d.dict.insert(1, other); }));
+  CHECK(repairs(1, [&] { d.dict.insert_or_assign(101, value); }));
+  CHECK(repairs(0, [&] { d.dict.insert_or_assign(2, other); }));
+  CHECK(repairs(0, [&] { d.dict.assign(3, other); }));
+  CHECK(repairs(0, [&] { d.dict.modify(4, [&](std::string& text) { text = other; }); }));
+  CHECK(repairs(1, [&] { d.dict.modify_or_insert(102, value, [](std::string&) {}); }));
+  CHECK(repairs(0, [&] {
+    std::string expected = value;
+    d.dict.compare_exchange(5, expected, other);
+  }));
+  CHECK(repairs(-1, [&] { d.dict.erase(6); }));
+  CHECK(repairs(-1, [&] { d.dict.extract(7); }));
+  CHECK(repairs(-1, [&] { d.dict.erase_if([](std::uint32_t key, const std::string&) { return key == 100; }); }));
+  CHECK(repairs(-1, [&] { d.dict.extract_any(); }));
+  CHECK(repairs(2, [&] { d.dict.update({{103, value}, {104, value}}); }));
+  CHECK(repairs(1, [&] { d.dict.loan(105, 40).publish(); }));
+  SHARED_DICT_REQUIRE_SOUND(d.dict);
+}
+
 TEST_CASE("a free run of impossible length is refused") {
   for (const std::uint32_t length : {0U, 0x8000'0019U, 0xffff'ffffU}) {
     Damaged d({.heap_size = 1 << 22, .lock_timeout = 200ms});
