@@ -173,6 +173,10 @@ void print_info(const Dictionary& dictionary, const std::vector<Process>& proces
 
 int list(const Arguments& arguments) {
   const std::filesystem::path place = detail::place_of(arguments.directory);
+  std::error_code error;
+  if (!std::filesystem::is_directory(place, error)) {
+    throw WrongUse(place.string() + " is no directory: name the one that the dictionaries lie in, with --dir or SHARED_DICT_DIR");
+  }
   Json json = Json::array();
   const auto names = names_in(place);
   if (!arguments.json && !names.empty())

@@ -10,10 +10,9 @@
 #include <type_traits>
 #include <vector>
 
-#include <cereal/cereal.hpp>
-
 #include "shared_dict/detail/mechanisms/decode_error.hpp"
-#include "shared_dict/detail/mechanisms/memory_archive.hpp"
+#include "shared_dict/detail/mechanisms/memory_archive.hpp"  // cereal, too, as it must be told before it is included
+// IWYU pragma: no_include <cereal/details/helpers.hpp>
 #include "shared_dict/detail/mechanisms/storage.hpp"
 #include "shared_dict/detail/mechanisms/type_name.hpp"
 

@@ -5,7 +5,7 @@
 
 #if !defined(_MSVC_LANG) && __cplusplus < 202002L
 #error "shared_dict needs C++20: compile with -std=c++20"
-#endif
+#else  // of which nothing is compiled otherwise: that is the one error to be seen
 
 #include <chrono>
 #include <compare>
@@ -656,7 +656,7 @@ class SharedDict<K, V>::Reference {
   template <class F>
   Reference& apply(F f) {
     if (!dict_.modify(key_, f)) {
-      throw std::out_of_range("dictionary '" + dict_.name_ + "': operator[]: no such key");
+      throw std::out_of_range("dictionary '" + dict_.name_ + "': operator[]: no such key; store a value first, or use modify_or_insert()");
     }
     return *this;
   }
@@ -744,3 +744,5 @@ inline bool exists(std::string_view name, const std::filesystem::path& directory
 inline std::vector<std::string> list(const std::filesystem::path& directory = {}) { return detail::list_dictionaries(directory); }
 
 }  // namespace shared_dict
+
+#endif

@@ -140,7 +140,7 @@ expect 2 '*--count takes*' watch numbers --count x
 expect 2 '*for watch*' list --count 2
 expect 0 'usage:*' --help
 expect 1 '*none at*' info numbers --dir "$SHARED_DICT_DIR/elsewhere"
-expect 0 '' list --dir "$SHARED_DICT_DIR/elsewhere"
+expect 2 '*is no directory*' list --dir "$SHARED_DICT_DIR/elsewhere"
 mkdir "$SHARED_DICT_DIR/shared_dict.damaged"
 for file in segment guard.lock; do head -c 8192 /dev/urandom > "$SHARED_DICT_DIR/shared_dict.damaged/$file"; done
 expect 3 '*is no dictionary*' info damaged

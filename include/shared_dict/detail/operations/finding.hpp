@@ -52,7 +52,7 @@ class BasicFinder {
     std::error_code error;
     const auto directory = look_at(place_.directory());
     if (!directory) return found;
-    if (!directory->directory) return std::move(is(State::foreign, "isn't there: its directory is something else"));
+    if (!directory->directory) return std::move(is(State::foreign, "isn't there: " + place_.directory().string() + " is no directory"));
     const auto status = look_at(place_.segment());
     if (!status) return found;
     if (!status->regular) return std::move(is(State::foreign, "is no regular file"));
@@ -100,6 +100,12 @@ class BasicFinder {
     if (error == std::errc::no_space_on_device || error == std::errc::not_enough_memory) {
       fail(errc::heap_full, name_, what + ": no memory left there (" + error.message() + "): free some, or choose another Options::directory");
     }
+    if (error == std::errc::no_such_file_or_directory) {
+      fail(error, name_, what + ": make the directory that it lies in, or name another one in SHARED_DICT_DIR or Options::directory");
+    }
+    if (error == std::errc::permission_denied) {
+      fail(error, name_, what + ": whoever creates it says with Options::permissions who may use it; or choose another Options::directory");
+    }
     fail(error, name_, what + ": choose another Options::directory, or mend its permissions");
   }
 
@@ -112,13 +118,16 @@ class BasicFinder {
   }
 
   [[noreturn]] void not_found() const {
-    fail(errc::not_found, name_, "there is none at " + place_.directory().string() + ": create it, or use open_or_create");
+    const bool placed = look_at(place_.directory().parent_path()).has_value();
+    fail(errc::not_found, name_, "there is none at " + place_.directory().string() +
+                                     (placed ? ": create it, or use open_or_create"
+                                             : ", whose directory isn't there: make it, or name another one in SHARED_DICT_DIR or Options::directory"));
   }
 
   [[noreturn]] void refuse(const Finding& found, OpenMode mode) const {
-    if (mode == OpenMode::create) fail(errc::already_exists, name_, found.what + "; choose another name, or remove it");
+    if (mode == OpenMode::create) fail(errc::already_exists, name_, found.what + "; choose another name, or take it away (" + place_.directory().string() + ")");
     if (found.state == State::damaged) fail_corrupted(name_, found.what);
-    fail(errc::incompatible_layout, name_, found.what + "; choose another name, or remove it");
+    fail(errc::incompatible_layout, name_, found.what + "; choose another name, or take it away (" + place_.directory().string() + ")");
   }
 
  private:

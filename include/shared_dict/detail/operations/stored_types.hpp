@@ -33,9 +33,9 @@ inline StoredTypes types_of(const Identity& identity) {
 }
 
 inline std::string to_text(const StoredTypes& types) {
-  return "SharedDict<" + types.key_name + ", " + types.value_name + "> (key bytes " + std::to_string(types.shape.key_fixed_bytes) +
-         ", value bytes " + std::to_string(types.shape.value_fixed_bytes) + ", alignment " +
-         std::to_string(types.shape.value_alignment) + "; 0 bytes: any number)";
+  const auto size = [](std::uint64_t bytes) { return bytes == 0 ? std::string("any size") : std::to_string(bytes) + " bytes"; };
+  return "SharedDict<" + types.key_name + ", " + types.value_name + "> (keys: " + size(types.shape.key_fixed_bytes) +
+         ", values: " + size(types.shape.value_fixed_bytes) + ", aligned to " + std::to_string(types.shape.value_alignment) + ")";
 }
 
 }  // namespace shared_dict::detail
