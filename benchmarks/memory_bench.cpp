@@ -4,11 +4,9 @@
 // A chain goes through all lines of an area in no order, each access by what the one before has read; "known ahead" visits the same lines, but the
 // processor knows where the next ones are and fetches several at a time.
 
-#include "rounds.hpp"
-#include "support.hpp"
+#include "sweep.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <iomanip>
@@ -20,35 +18,9 @@
 
 #include <sys/mman.h>
 
-using namespace benchmark_support;
+using namespace sweep;
 
 namespace {
-
-struct Settings {
-  int rounds = 5;
-  double seconds = 0.1;
-};
-
-constexpr const char* kUsage =
-    "usage: memory_bench [OPTION...]\n"
-    "  --rounds N     measurements of each figure, in turn (default 5)\n"
-    "  --seconds S    length of a measurement (default 0.1)\n"
-    "  --quick        one short round: does it work, not how fast is it\n";
-
-bool take_options(Arguments arguments, Settings& settings) {
-  while (arguments.next()) {
-    if (arguments.is("--help") || arguments.is("-h")) return false;
-    if (arguments.is("--rounds"))
-      settings.rounds = arguments.number(1, 1000);
-    else if (arguments.is("--seconds"))
-      settings.seconds = arguments.number(0.001, 60.0);
-    else if (arguments.is("--quick"))
-      settings.rounds = 1, settings.seconds = 0.002;
-    else
-      arguments.unknown();
-  }
-  return true;
-}
 
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
@@ -100,12 +72,13 @@ double known_ahead(const Area& area, const std::vector<std::uint32_t>& order, do
   return ns;
 }
 
-bool run(const Settings& settings) {
-  pin_to({all_cores().back()});
+void measure(const Settings& settings, Quiet&, Report& report) {
   std::cout << "ns for each access          chain                                 known ahead\n"
                "                   shared    private   huge pages        shared\n";
   std::mt19937_64 random(1);
-  for (std::size_t megabytes : {1, 2, 4, 8, 16, 64, 256}) {
+  std::vector<std::size_t> sizes{1, 2, 4, 8, 16, 64};  // MiB
+  if (settings.large) sizes.push_back(256);
+  for (const std::size_t megabytes : sizes) {
     const std::size_t bytes = megabytes << 20;
     const Area shared(bytes, MAP_SHARED, false);
     const Area ordinary(bytes, MAP_PRIVATE, false);
@@ -122,13 +95,11 @@ bool run(const Settings& settings) {
     std::cout << std::setw(9) << megabytes << " MiB" << std::fixed << std::setprecision(1);
     for (const Series& series : all) std::cout << std::setw(12) << series.median();
     std::cout << std::endl;
+    report.point("memory", static_cast<double>(bytes),
+                 {{"shared", all[0].median()}, {"private", all[1].median()}, {"huge", all[2].median()}, {"ahead", all[3].median()}});
   }
-  return true;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  return run_program<Settings>(
-      "memory_bench", kUsage, [&](Settings& settings) { return take_options(Arguments(argc, argv), settings); }, run);
-}
+int main(int argc, char** argv) { return sweep::run("memory_bench", "256 MiB", argc, argv, measure); }

@@ -49,7 +49,7 @@ class Report {
   void bar(const std::string& what, double value, double limit) { bars_.push_back({what, value, limit}); }
 
   void finish(int disturbed) {
-    std::cout << "\nbar                                                          is     at most\n";
+    if (!bars_.empty()) std::cout << "\nbar                                                          is     at most\n";
     for (const Bar& bar : bars_) {
       std::cout << std::left << std::setw(52) << bar.what << std::right << std::fixed << std::setprecision(2)
                 << std::setw(11) << bar.value << std::setw(12) << bar.limit << (bar.held() ? "" : "  above the bar")
