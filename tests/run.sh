@@ -9,7 +9,7 @@
 # they are asked for.
 declare -A programs=(
   [instructions]=""                      # what the main operations cost in instructions, under callgrind
-  [clang]="processes crash"              # clang, optimised
+  [clang]="crash"                        # clang, optimised; the other programs have it unoptimised, under the sanitizers
   [plain]="unit processes kill_points"                    # without what only Linux has      } clang without
   [asan]="unit processes model crash kill_points faults"  # AddressSanitizer and UndefinedBehaviorSanitizer } optimisation, which
   [tsan]="unit"                                           # ThreadSanitizer                  } compiles fastest
