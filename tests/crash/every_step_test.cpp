@@ -53,19 +53,19 @@ void test(const std::string& what, const Setting<V>& setting) {
 }  // namespace
 
 TEST_CASE("whatever instruction of a change of words a process is killed at, the change is done or not begun",
-          "[long]") {
+          "[long][one_core]") {
   test("words", words());
 }
 
 TEST_CASE("whatever instruction of a change of numbers a process is killed at, the change is done or not begun",
-          "[long]") {
+          "[long][one_core]") {
   test("numbers", numbers());
 }
 
-TEST_CASE("whatever instruction a process is killed at where items are counted, the count is right", "[long]") {
+TEST_CASE("whatever instruction a process is killed at where items are counted, the count is right", "[long][one_core]") {
   test("max_items", limited());
 }
 
-TEST_CASE("whatever instruction a process is killed at in a full heap, the heap is full and sound", "[long]") {
+TEST_CASE("whatever instruction a process is killed at in a full heap, the heap is full and sound", "[long][one_core]") {
   test("full heap", full());
 }

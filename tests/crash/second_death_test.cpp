@@ -57,10 +57,10 @@ void kill_twice(const std::string& what, const Setting<V>& setting, std::uint64_
 
 }  // namespace
 
-TEST_CASE("whatever instruction the recoverer of words is killed at, the next one starts over", "[long]") {
+TEST_CASE("whatever instruction the recoverer of words is killed at, the next one starts over", "[long][one_core]") {
   kill_twice("words", words(), 5);
 }
 
-TEST_CASE("whatever instruction the recoverer of numbers is killed at, the next one starts over", "[long]") {
+TEST_CASE("whatever instruction the recoverer of numbers is killed at, the next one starts over", "[long][one_core]") {
   kill_twice("numbers", numbers(), 2);
 }

@@ -14,6 +14,7 @@
 #include "support/expect.hpp"
 #include "support/families.hpp"
 #include "support/model.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/unique_name.hpp"
 
@@ -24,6 +25,7 @@ inline constexpr std::size_t kKiB = 1024;
 /// `roomy` and `tight`: the heap sizes of the first two.
 template <class Family>
 void agrees(const char* what, std::size_t operations, std::size_t keys, std::size_t roomy, std::size_t tight) {
+  if (kSanitized) operations /= 3;  // each takes some ten times as long
   ModelCounts sum{};
   Effort effort(1);
   while (effort.more()) {

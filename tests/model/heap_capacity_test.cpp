@@ -165,7 +165,7 @@ TEST_CASE("twice the bytes hold very few and very small items") {
 TEST_CASE("twice the bytes hold the items for random numbers and sizes") {
   Random random(test_seed());
   INFO("SHARED_DICT_SEED=" << test_seed());
-  for (int i = 0; i < (kSanitized ? 12 : 60); ++i) {
+  for (int i = 0; i < (kSanitized ? 6 : 60); ++i) {
     Sizes sizes{};
     sizes.key = 1 + below(random, 3000) / (1 + below(random, 60));
     sizes.value = i % 10 == 9 ? 100'000 + below(random, 10'000) : 1 + below(random, 3000) / (1 + below(random, 20));

@@ -23,6 +23,7 @@
 #include "support/forked.hpp"
 #include "support/pattern.hpp"
 #include "support/place.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
@@ -95,7 +96,7 @@ TEST_CASE("what is saved while others move amounts about always adds up") {
     }));
   }
   Accounts copy = Accounts::create(copy_name.str(), {.heap_size = std::size_t{4} << 20});
-  Effort effort(200);
+  Effort effort(kSanitized ? 50 : 200);
   std::uint64_t moved = 0;
   while (effort.more()) {
     const std::uint64_t before = turns->moved.load();
@@ -170,7 +171,7 @@ TEST_CASE("who reads while others load gets one of the values that were saved, a
       return 0;
     }));
   }
-  Effort effort(500);
+  Effort effort(kSanitized ? 125 : 500);
   while (effort.more()) d.load(place.path() / std::to_string(1 + effort.done() % 2));
   turns->stop = 1;
   for (auto& reader : readers) SHARED_DICT_REQUIRE_ENDED_WELL(reader->wait());
@@ -248,7 +249,7 @@ TEST_CASE("kill -9 in saves leaves a whole file, and at most one beside it that 
   Texts d = Texts::create(name.str(), {.heap_size = std::size_t{4} << 20});
   fill(d, kItems);
   d.save(path);
-  Effort effort(100);
+  Effort effort(kSanitized ? 25 : 100);
   std::uint64_t left = 0;
   while (effort.more()) {
     SharedArea<std::atomic<int>> begun;
@@ -290,7 +291,7 @@ TEST_CASE("kill -9 in the making of a dictionary from a file leaves none, and th
     fill(d, kItems);
     d.save(path);
   }
-  Effort effort(150);
+  Effort effort(kSanitized ? 37 : 150);
   std::uint64_t unfinished = 0;
   while (effort.more()) {
     shared_dict::remove(name.str());
