@@ -117,8 +117,20 @@ class SharedDict {
     return open(detail::OpenMode::open_or_create, name, options);
   }
 
-  SharedDict(SharedDict&& other) noexcept = default;
-  SharedDict& operator=(SharedDict&& other) noexcept = default;
+  /// Takes over what `other` has open, which is then closed. Costs a copy of the name, so that both have it; without memory for that,
+  /// `other` has none.
+  SharedDict(SharedDict&& other) noexcept
+      : name_(detail::share_name(other.name_)), attachment_(std::move(other.attachment_)), timeout_(other.timeout_) {}
+
+  /// The same, and leaves what this one had open, as close().
+  SharedDict& operator=(SharedDict&& other) noexcept {
+    if (this == &other) return *this;
+    name_ = detail::share_name(other.name_);
+    attachment_ = std::move(other.attachment_);
+    timeout_ = other.timeout_;
+    return *this;
+  }
+
   SharedDict(const SharedDict&) = delete;
   SharedDict& operator=(const SharedDict&) = delete;
 
@@ -131,7 +143,7 @@ class SharedDict {
 
   bool is_open() const noexcept { return attachment_ != nullptr; }
 
-  /// The name it was opened with, also after close().
+  /// The name it was opened with, also after close() or when it was moved from.
   const std::string& name() const noexcept { return name_; }
 
   // ---- Reading
