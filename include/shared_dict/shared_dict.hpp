@@ -14,7 +14,6 @@
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -25,7 +24,6 @@
 #include <vector>
 
 #include <shared_dict/codec.hpp>
-#include <shared_dict/detail/bytes/layout.hpp>
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
 #include <shared_dict/detail/mechanisms/attachment.hpp>
 #include <shared_dict/detail/mechanisms/entry.hpp>
@@ -33,7 +31,6 @@
 #include <shared_dict/detail/mechanisms/guard.hpp>
 #include <shared_dict/detail/mechanisms/owner_lock.hpp>
 #include <shared_dict/detail/mechanisms/pin.hpp>
-#include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/operations/audit.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/finding.hpp>
@@ -48,6 +45,8 @@
 #include <shared_dict/detail/operations/typed.hpp>
 #include <shared_dict/detail/operations/waiting.hpp>
 #include <shared_dict/error.hpp>
+#include <shared_dict/item_iterator.hpp>
+#include <shared_dict/item_reference.hpp>
 #include <shared_dict/loan.hpp>
 #include <shared_dict/options.hpp>
 #include <shared_dict/stats.hpp>
@@ -93,8 +92,8 @@ class SharedDict {
   /// the operation, which then has changed nothing, and passes through.
   using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
-  class Reference;
-  class const_iterator;
+  using Reference = ItemReference<K, V>;      ///< what `d[key]` is
+  using const_iterator = ItemIterator<K, V>;  ///< what begin() and end() return
 
   /// Makes a new dictionary.
   /// \throws errc::already_exists if the name is in use, or something else stands in its place; errc::invalid_name;
@@ -597,146 +596,6 @@ class SharedDict {
   std::string name_;
   std::shared_ptr<detail::Attachment> attachment_;
   std::chrono::milliseconds timeout_{};
-};
-
-/// What `d[key]` is: assigning stores, converting reads.
-template <class K, class V>
-class SharedDict<K, V>::Reference {
- public:
-  Reference(const Reference&) = delete;
-
-  /// As insert_or_assign.
-  Reference& operator=(const V& value) {
-    dict_.insert_or_assign(key_, value);
-    return *this;
-  }
-  /// Copies the value of another item, of whatever dictionary.
-  Reference& operator=(const Reference& other) { return *this = static_cast<V>(other); }
-
-  /// As at().
-  operator V() const { return dict_.at(key_); }  // NOLINT(google-explicit-constructor): `V v = d[k]` is the interface
-
-  /// Atomic, as modify. \throws std::out_of_range if the key is missing, except for numbers, which begin at 0 as in fetch_add.
-  Reference& operator+=(const V& operand)
-    requires requires(V value) { value += operand; }
-  {
-    if constexpr (std::is_arithmetic_v<V>) {
-      dict_.fetch_add(key_, operand);
-      return *this;
-    } else {
-      return apply([&](V& value) { value += operand; });
-    }
-  }
-  Reference& operator-=(const V& operand)
-    requires requires(V value) { value = static_cast<V>(value - operand); }
-  {
-    if constexpr (std::is_arithmetic_v<V>) {
-      dict_.fetch_add(key_, detail::wrapping_negate(operand));
-      return *this;
-    } else {
-      return apply([&](V& value) { value = static_cast<V>(value - operand); });
-    }
-  }
-  Reference& operator++()
-    requires std::is_arithmetic_v<V>
-  {
-    return *this += V(1);
-  }
-  Reference& operator--()
-    requires std::is_arithmetic_v<V>
-  {
-    return *this -= V(1);
-  }
-  /// The value from before, as fetch_add.
-  V operator++(int)
-    requires std::is_arithmetic_v<V>
-  {
-    return dict_.fetch_add(key_, V(1));
-  }
-  V operator--(int)
-    requires std::is_arithmetic_v<V>
-  {
-    return dict_.fetch_add(key_, detail::wrapping_negate(V(1)));
-  }
-
-  friend bool operator==(const Reference& reference, const V& value) { return static_cast<V>(reference) == value; }
-
- private:
-  friend SharedDict;
-  Reference(SharedDict& dict, K key) : dict_(dict), key_(std::move(key)) {}
-
-  template <class F>
-  Reference& apply(F f) {
-    if (!dict_.modify(key_, f)) {
-      throw std::out_of_range("dictionary '" + dict_.name_ + "': operator[]: no such key; store a value first, or use modify_or_insert()");
-    }
-    return *this;
-  }
-
-  SharedDict& dict_;
-  K key_;
-};
-
-/// Input iterator; copies of it share one position. Keeps the mapping, also when the handle is closed.
-template <class K, class V>
-class SharedDict<K, V>::const_iterator {
- public:
-  using iterator_concept = std::input_iterator_tag;
-  using iterator_category = std::input_iterator_tag;
-  using value_type = std::pair<K, V>;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const value_type*;
-  using reference = const value_type&;
-
-  const_iterator() noexcept = default;
-
-  reference operator*() const { return *walk_->item; }
-  pointer operator->() const { return &*walk_->item; }
-  const_iterator& operator++() {
-    if (!walk_->advance()) walk_.reset();
-    return *this;
-  }
-  /// The item from before, as input iterators promise for `*it++`.
-  auto operator++(int) {
-    struct Before {
-      std::pair<K, V> item;
-      const std::pair<K, V>& operator*() const { return item; }
-    } before{*walk_->item};
-    ++*this;
-    return before;
-  }
-  friend bool operator==(const const_iterator& a, const const_iterator& b) noexcept { return a.walk_ == b.walk_; }
-
- private:
-  friend SharedDict;
-
-  struct Walk {
-    std::shared_ptr<detail::Attachment> attachment;
-    std::string name;
-    std::uint32_t next_shard = 0;
-    std::optional<detail::ShardScan> scan{};
-    std::size_t next = 0;
-    std::optional<std::pair<K, V>> item{};
-
-    bool advance() {
-      const detail::Segment& segment = attachment->segment();
-      while (!scan || next == scan->size()) {
-        if (next_shard == segment.identity().shard_count) return false;
-        scan.emplace(segment, name, next_shard++);
-        next = 0;
-      }
-      item.emplace(detail::decode_key<K>(scan->key(next), name), detail::decode_value<V>(scan->value(next), name));
-      ++next;
-      return true;
-    }
-  };
-
-  const_iterator(const std::shared_ptr<detail::Attachment>& attachment, const std::string& name)
-      : walk_(std::make_shared<Walk>(Walk{attachment, name})) {
-    if (!walk_->advance()) walk_.reset();
-  }
-
-  std::shared_ptr<Walk> walk_;
 };
 
 /// Takes the name and the files of a dictionary away; false if there is none. Processes that are attached go on with what they
