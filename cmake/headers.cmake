@@ -73,6 +73,8 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/platform/windows_api.hpp
     include/shared_dict/detail/platform/word_ref.hpp
     include/shared_dict/error.hpp
+    include/shared_dict/item_iterator.hpp
+    include/shared_dict/item_reference.hpp
     include/shared_dict/loan.hpp
     include/shared_dict/options.hpp
     include/shared_dict/shared_dict.hpp

@@ -1,10 +1,9 @@
 // Training progress: one process trains a model and publishes where it is, another one shows it live.
 //
-// The trainer stores one small struct per step and doesn't wait for viewers. The viewer sleeps in wait_until, wakes when
-// there is something newer than what it has shown, and skips steps if it is slow: what it reads is always one whole step.
+// The trainer stores one small struct per step and doesn't wait for viewers. The viewer sleeps in wait_change, and wakes
+// when a step is stored. It skips steps if it is slow: what it reads is always one whole step, the newest.
 #include <shared_dict/shared_dict.hpp>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -21,6 +20,7 @@
 namespace {
 
 using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
 
 constexpr const char* kUsage =
     "usage: training_progress\n"
@@ -82,16 +82,24 @@ void show(const Progress& p, bool terminal) {
 void watch(Runs& runs) {
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   Progress seen;
-  for (std::uint32_t shown = 0; seen.step < kSteps;) {
-    // On a terminal every step, elsewhere a line for every 12th.
-    const std::uint32_t next = terminal ? seen.step + 1 : std::min(kSteps, seen.step - seen.step % 12 + 12);
-    const auto newer = [&](const Progress& p) { return p.step >= next; };
-    const auto progress = runs.wait_until(kRun, newer, 10s);
-    example::require(progress.has_value(), "no progress for 10 seconds");
-    seen = *progress;
-    show(seen, terminal);
-    seen.shown = ++shown;
+  std::uint32_t shown = 0;
+  auto last_news = Clock::now();
+  while (seen.step < kSteps) {
+    if (const auto progress = runs.get(kRun); progress && progress->step > seen.step) {
+      // On a terminal every change, elsewhere a line for every 12th step.
+      if (terminal || progress->step / 12 != seen.step / 12) {
+        show(*progress, terminal);
+        ++shown;
+      }
+      seen = *progress;
+      last_news = Clock::now();
+    }
+    example::require(Clock::now() - last_news < 10s, "no progress for 10 seconds");
+    // It tells of what is stored from now on. What came since the look above is seen at the next one: with the next
+    // step, or after these 100 ms. So the end isn't missed.
+    if (seen.step < kSteps) runs.wait_change(kRun, 100ms);
   }
+  seen.shown = shown;
   runs["viewer"] = seen;
 }
 

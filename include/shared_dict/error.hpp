@@ -7,7 +7,7 @@
 
 namespace shared_dict {
 
-/// Why an operation was refused. Whatever the code, the dictionary holds what it held before.
+/// Why an operation was refused. Whatever the code, the dictionary holds what it held before (but see SharedDict::erase_if).
 enum class errc {
   invalid_name = 1,     ///< not 1 to 200 characters of [A-Za-z0-9._-], or it begins with a dot
   invalid_option,       ///< an Options field is outside its range; the message names it
@@ -23,7 +23,7 @@ enum class errc {
   value_too_large,      ///< a key or a value that could not be stored even in an empty dictionary
   lock_timeout,         ///< another live process held a lock for longer than Options::lock_timeout
   would_deadlock,       ///< a call into the same dictionary from inside one of its own callbacks
-  closed                ///< the handle was closed or moved from
+  closed                ///< the handle was closed or moved from, or the loan published
 };
 
 namespace detail {
@@ -62,6 +62,7 @@ inline const std::error_category& shared_dict_category() noexcept {
   return category;
 }
 
+/// So that an errc is a std::error_code, and `error.code() == errc::heap_full` compares.
 inline std::error_code make_error_code(errc code) noexcept {
   return {static_cast<int>(code), shared_dict_category()};
 }
@@ -70,7 +71,10 @@ inline std::error_code make_error_code(errc code) noexcept {
 /// `what()` names the dictionary, the operation and what to do about it.
 class Error : public std::system_error {
  public:
+  /// One of the library's own errors. what() is `what`, then the code's meaning.
   Error(errc code, const std::string& what) : std::system_error(make_error_code(code), what) {}
+
+  /// One of the operating system's, in the system category.
   Error(std::error_code code, const std::string& what) : std::system_error(code, what) {}
 };
 

@@ -34,7 +34,11 @@ class Loan {
  public:
   /// A loan of nothing.
   Loan() noexcept = default;
+
+  /// Takes over what `other` has, which is then a loan of nothing.
   Loan(Loan&& other) noexcept = default;
+
+  /// The same, and gives back what this one had unless it was published. Doesn't wait for other writers.
   Loan& operator=(Loan&& other) noexcept {
     Loan taken(std::move(other));
     std::swap(attachment_, taken.attachment_);
@@ -42,7 +46,9 @@ class Loan {
     std::swap(timeout_, taken.timeout_);
     return *this;
   }
-  /// Gives the memory back unless it was published. Doesn't wait for other writers.
+
+  /// Gives the memory back unless it was published. Doesn't wait for other writers. The last thing of this process that keeps the dictionary
+  /// attached leaves it, as SharedDict::close.
   ~Loan() {
     if (attachment_ != nullptr) detail::drop_loan(*attachment_, block_);
   }
@@ -50,7 +56,7 @@ class Loan {
   /// Whether there is something to fill and to publish.
   explicit operator bool() const noexcept { return attachment_ != nullptr && block_.pin.held(); }
 
-  /// The memory to fill; its contents are unspecified. Empty after publish().
+  /// The memory to fill; its contents are unspecified. Empty after publish(). Constant time.
   std::span<Element> span() const noexcept {
     if (!*this) return {};
     return {reinterpret_cast<Element*>(attachment_->segment().at(block_.value_at)), block_.value_bytes / sizeof(Element)};

@@ -22,8 +22,9 @@ struct Options {
   std::size_t heap_size = std::size_t{1} << 30;
   /// The upper bound on the number of items; 0: heap_size alone bounds them.
   std::size_t max_items = 0;
+  /// How long the dictionary exists.
   Lifetime lifetime = Lifetime::attached;
-  /// How long a write, an attach or a remove may wait for another live process.
+  /// How long a write, or opening and closing, may wait for another live process. (remove() waits for ten seconds.)
   std::chrono::milliseconds lock_timeout{10'000};
   /// Mode of the files; never widened by default. The directory gets the search bit wherever this has the read bit.
   unsigned permissions = 0600;

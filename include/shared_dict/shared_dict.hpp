@@ -14,7 +14,6 @@
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -25,7 +24,6 @@
 #include <vector>
 
 #include <shared_dict/codec.hpp>
-#include <shared_dict/detail/bytes/layout.hpp>
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
 #include <shared_dict/detail/mechanisms/attachment.hpp>
 #include <shared_dict/detail/mechanisms/entry.hpp>
@@ -33,7 +31,6 @@
 #include <shared_dict/detail/mechanisms/guard.hpp>
 #include <shared_dict/detail/mechanisms/owner_lock.hpp>
 #include <shared_dict/detail/mechanisms/pin.hpp>
-#include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/operations/audit.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/finding.hpp>
@@ -48,12 +45,15 @@
 #include <shared_dict/detail/operations/typed.hpp>
 #include <shared_dict/detail/operations/waiting.hpp>
 #include <shared_dict/error.hpp>
+#include <shared_dict/item_iterator.hpp>
+#include <shared_dict/item_reference.hpp>
 #include <shared_dict/loan.hpp>
 #include <shared_dict/options.hpp>
 #include <shared_dict/stats.hpp>
 #include <shared_dict/version.hpp>  // IWYU pragma: keep
 #include <shared_dict/view.hpp>
 
+/// SharedDict, a dictionary in named shared memory: the class SharedDict, what its members take and return, and the functions on names.
 namespace shared_dict {
 
 /// A handle to a dictionary from K to V that lives in shared memory under a name.
@@ -61,10 +61,10 @@ namespace shared_dict {
 /// Handles of one process share one mapping and one membership. A handle can be moved, not copied, and used from any number of
 /// threads at once; only `close()`, moving and destruction want it for themselves. It works in a forked child too.
 ///
-/// **Errors.** A missing key is no error. What can't be done ends in an Error (error.hpp), and then nothing has changed. Beyond
-/// what each function says, every function but `close`, `is_open` and `name` throws errc::closed, errc::corrupted if it meets
+/// **Errors.** A missing key is no error. What can't be done ends in an Error (error.hpp), and then nothing has changed (but see `erase_if`). Beyond
+/// what each function says, every function but `close`, `is_open`, `name` and `end` throws errc::closed, errc::corrupted if it meets
 /// damage, and errc::would_deadlock if it is called inside a callback of `modify`, `modify_or_insert`, `erase_if` or of another
-/// change of the same dictionary.
+/// change of the same dictionary. What callbacks and the codecs of K and V throw passes through, and so does std::bad_alloc.
 ///
 /// **Reading** functions take no lock, make no system call and never wait, whatever writers do, stopped and dead ones included:
 /// lock-free, and constant time on average plus the copy. **Writing** functions take the lock of one shard (wait-free
@@ -72,19 +72,19 @@ namespace shared_dict {
 /// plus the copy, now and then the growth of one shard's table or a system call for memory. They throw errc::heap_full,
 /// errc::too_many_items and errc::value_too_large if they have something to store.
 ///
-/// **After a crash.** If a process dies at any instruction, what it was doing has either happened or not, for everybody. The next
-/// writer that needs a lock that it held takes it over within some 10 ms. What had returned stays. Of an `update` that was under way
-/// readers may see less until then than afterwards.
+/// **After a crash.** If a process dies at any instruction, what it was doing has either happened or not, for everybody. What had returned
+/// stays. A writer that waits for a lock asks after 10 ms, and then every 50 ms at least, whether its owner lives, and takes over the lock of a
+/// dead one. Of an `update` that was under way readers may see less until then than afterwards.
 template <class K, class V>
 class SharedDict {
   using Traits = detail::codec_traits<V>;
   static constexpr bool kFixed = Traits::plain && Traits::fixed_size != 0;
 
  public:
-  using key_type = K;
-  using mapped_type = V;
-  using value_type = std::pair<K, V>;
-  using size_type = std::size_t;
+  using key_type = K;                  ///< as of a std::unordered_map
+  using mapped_type = V;               ///< as of a std::unordered_map
+  using value_type = std::pair<K, V>;  ///< an item; a copy, so its key isn't const
+  using size_type = std::size_t;       ///< of size() and of erase_if()
 
   /// `const K&`; for string keys std::string_view, so that no std::string is built.
   using Key = detail::KeyArgument<K>;
@@ -93,45 +93,70 @@ class SharedDict {
   /// the operation, which then has changed nothing, and passes through.
   using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
-  class Reference;
-  class const_iterator;
+  using Reference = ItemReference<K, V>;      ///< what `d[key]` is
+  using const_iterator = ItemIterator<K, V>;  ///< what begin() and end() return
 
-  /// Makes a new dictionary.
-  /// \throws errc::already_exists if the name is in use, or something else stands in its place; errc::invalid_name;
-  /// errc::invalid_option; errc::heap_full if there is no memory; errc::lock_timeout; Error in the system category.
-  /// Some system calls. After a crash in it the name is free.
+  /// Makes a new dictionary and attaches this process to it. Takes the place of one of Lifetime::attached whose processes have all died.
+  ///
+  /// Some dozen system calls, and the time that Options::load_from takes. Waits for others that create, attach to, leave or remove a dictionary
+  /// of this name, stopped ones included, for at most Options::lock_timeout. After a crash in it the name is free, or the dictionary complete.
+  /// \throws errc::already_exists if the name is in use, or something else stands in its place; errc::invalid_name; errc::invalid_option;
+  /// errc::heap_full if there is no memory, or this process has no room for the addresses; errc::lock_timeout; what load() throws, for
+  /// Options::load_from; Error in the system category. Then none was made.
   static SharedDict create(std::string_view name, const Options& options = {}) {
     return open(detail::OpenMode::create, name, options);
   }
 
-  /// Opens a dictionary that somebody created with the same K and V.
-  /// \throws errc::not_found; errc::type_mismatch, naming both types; errc::incompatible_layout; errc::corrupted;
-  /// errc::too_many_processes; errc::lock_timeout; Error in the system category. Some system calls.
+  /// Opens a dictionary that somebody created with the same K and V. Handles of one process share one mapping and one membership. The first of
+  /// them attaches this process, and cleans up after those that have died: their locks and views are let go, and their places are free.
+  ///
+  /// Some dozen system calls, and some for each process that is attached. Waits as create(). If this process dies, in it or later, others
+  /// clean up after it in the same way.
+  /// \throws errc::not_found, also if it is of Lifetime::attached and all its processes have died; errc::type_mismatch, naming all types;
+  /// errc::incompatible_layout if it is of another version, or no dictionary; errc::corrupted; errc::too_many_processes; errc::heap_full if
+  /// this process has no room for the addresses; errc::lock_timeout; errc::invalid_name; errc::invalid_option; Error in the system category.
   static SharedDict attach(std::string_view name, const Options& options = {}) {
     return open(detail::OpenMode::attach, name, options);
   }
 
-  /// Opens it, or makes it if it isn't there: exactly one of the processes that do so at once makes it.
-  /// \throws as create and attach, but neither errc::already_exists for a dictionary nor errc::not_found.
+  /// Opens it as attach(), or makes it as create() if it isn't there: exactly one of the processes that do so at once makes it, and the others
+  /// wait until it is complete. If that one dies meanwhile, another one makes it.
+  /// \throws as create and attach, but neither errc::not_found nor errc::already_exists, unless something else stands in its place.
   static SharedDict open_or_create(std::string_view name, const Options& options = {}) {
     return open(detail::OpenMode::open_or_create, name, options);
   }
 
-  SharedDict(SharedDict&& other) noexcept = default;
-  SharedDict& operator=(SharedDict&& other) noexcept = default;
+  /// Takes over what `other` has open, which is then closed. Costs a copy of the name, so that both have it; without memory for that,
+  /// `other` has none.
+  SharedDict(SharedDict&& other) noexcept
+      : name_(detail::share_name(other.name_)), attachment_(std::move(other.attachment_)), timeout_(other.timeout_) {}
+
+  /// The same, and leaves what this one had open, as close().
+  SharedDict& operator=(SharedDict&& other) noexcept {
+    if (this == &other) return *this;
+    name_ = detail::share_name(other.name_);
+    attachment_ = std::move(other.attachment_);
+    timeout_ = other.timeout_;
+    return *this;
+  }
+
   SharedDict(const SharedDict&) = delete;
   SharedDict& operator=(const SharedDict&) = delete;
 
   /// As close().
   ~SharedDict() = default;
 
-  /// Leaves; every later call throws errc::closed. The last handle of the last process takes a dictionary of Lifetime::attached with
-  /// it. Iterators that are under way keep the mapping. Waits for at most lock_timeout for a process that is attaching or leaving.
+  /// Leaves; every later call throws errc::closed. Views, loans and iterators that are under way count as handles of their own. The last one of
+  /// a process ends its membership, and the last process takes a dictionary of Lifetime::attached with it.
+  ///
+  /// Does nothing if it is closed already. The last one makes some dozen system calls, and some for each process that is attached. It waits as
+  /// create(); what it can't do in time is left to others, as after a crash in it: they find that this process isn't there.
   void close() noexcept { attachment_.reset(); }
 
+  /// Whether it was neither closed nor moved from. No system call.
   bool is_open() const noexcept { return attachment_ != nullptr; }
 
-  /// The name it was opened with, also after close().
+  /// The name it was opened with, also after close() or when it was moved from.
   const std::string& name() const noexcept { return name_; }
 
   // ---- Reading
@@ -175,6 +200,7 @@ class SharedDict {
     throw std::out_of_range("dictionary '" + name_ + "': at: no such key; get() returns an empty optional instead");
   }
 
+  /// Whether the key is there. Copies no value.
   bool contains(Key key) const {
     const detail::EncodedKey<K> encoded(key);
     const auto& attachment = reading();
@@ -196,6 +222,8 @@ class SharedDict {
   /// How many keys there are. Exact when nobody writes; a key that a process was just adding when it died is counted from the
   /// next write in its part of the dictionary on. Reads one figure for each shard.
   std::size_t size() const { return static_cast<std::size_t>(detail::count_items(reading().segment())); }
+
+  /// Whether size() is 0.
   bool empty() const { return size() == 0; }
 
   // ---- Zero copy
@@ -298,10 +326,15 @@ class SharedDict {
     const detail::EncodedItems<K, V> encoded(writer, items);
     detail::Batch(writer, encoded.items()).run();
   }
+
+  /// The same, of a list in braces.
   void update(std::initializer_list<std::pair<K, V>> items) { update<std::initializer_list<std::pair<K, V>>>(items); }
 
-  /// Takes the items away for which pred(const K&, const V&) is true, and returns how many. Item by item: each is a change of
-  /// its own. `pred` runs under a lock; what it throws passes through, and the items taken so far are gone.
+  /// Takes the items away for which pred(const K&, const V&) is true, and returns how many. Each is a change of its own. Locks one shard after
+  /// the other, and asks `pred` once for each item that is there then, so it should be short. Linear in the size of the tables and what is
+  /// stored; doesn't need memory of the dictionary's.
+  ///
+  /// If it throws, what `pred` throws and errc::lock_timeout included, the items taken so far are gone, and so they are after a crash in it.
   template <class Pred>
   std::size_t erase_if(Pred pred) {
     const auto keep = attachment_;
@@ -417,8 +450,12 @@ class SharedDict {
   /// As at().
   V operator[](Key key) const { return at(key); }
 
-  /// f(const K&, const V&) for each item. Weakly consistent: what stays during the call is met exactly once, what comes or goes
-  /// meanwhile is met or not. No lock is held: f may do anything with the dictionary. Copies one shard at a time.
+  /// f(const K&, const V&) for each item, in no order. Weakly consistent: what stays during the call is met exactly once, what comes or goes
+  /// meanwhile is met or not, and each value is a whole one that was stored at some moment of the call. Items of one `update` may be met in
+  /// part.
+  ///
+  /// No lock is held, and nobody waited for: f may do anything with the dictionary. Linear in the size of the tables and what is stored. Copies
+  /// one shard at a time to private memory, from its beginning again if its table is exchanged or repaired meanwhile.
   template <class F>
   void for_each(F f) const {
     const auto keep = attachment_;
@@ -433,28 +470,35 @@ class SharedDict {
     }
   }
 
-  /// Copies of all keys, values or items; consistent as for_each.
+  /// Copies of all keys; consistent as for_each, and as costly.
   std::vector<K> keys() const {
     std::vector<K> all;
     for_each([&](const K& key, const V&) { all.push_back(key); });
     return all;
   }
+
+  /// Copies of all values, as keys(). The one at an index needn't be that of the key at the same index of another call's.
   std::vector<V> values() const {
     std::vector<V> all;
     for_each([&](const K&, const V& value) { all.push_back(value); });
     return all;
   }
+
+  /// Copies of all items, as keys().
   std::vector<std::pair<K, V>> items() const {
     std::vector<std::pair<K, V>> all;
     for_each([&](const K& key, const V& value) { all.emplace_back(key, value); });
     return all;
   }
 
-  /// Input iterators over copies of the items; consistent as for_each.
+  /// An input iterator over copies of the items, consistent as for_each from this call to the last step. Copies the first shard that holds
+  /// items; the steps copy the others.
   const_iterator begin() const {
     reading();
     return const_iterator(attachment_, name_);
   }
+
+  /// The end of the iteration. Also of a closed handle.
   const_iterator end() const { return const_iterator(); }
 
   // ---- Saving it
@@ -489,7 +533,7 @@ class SharedDict {
 
   // ---- Watching it
 
-  /// Figures for people and monitors. Takes no lock; linear in the number of shards.
+  /// Figures for people and monitors. Takes no lock; linear in the number of shards and in Options::max_processes.
   Stats stats() const { return detail::collect_stats(reading()); }
 
   /// What is free in the heap. Takes each lock in turn. \throws errc::lock_timeout.
@@ -587,160 +631,33 @@ class SharedDict {
   std::chrono::milliseconds timeout_{};
 };
 
-/// What `d[key]` is: assigning stores, converting reads.
-template <class K, class V>
-class SharedDict<K, V>::Reference {
- public:
-  Reference(const Reference&) = delete;
-
-  /// As insert_or_assign.
-  Reference& operator=(const V& value) {
-    dict_.insert_or_assign(key_, value);
-    return *this;
-  }
-  /// Copies the value of another item, of whatever dictionary.
-  Reference& operator=(const Reference& other) { return *this = static_cast<V>(other); }
-
-  /// As at().
-  operator V() const { return dict_.at(key_); }  // NOLINT(google-explicit-constructor): `V v = d[k]` is the interface
-
-  /// Atomic, as modify. \throws std::out_of_range if the key is missing, except for numbers, which begin at 0 as in fetch_add.
-  Reference& operator+=(const V& operand)
-    requires requires(V value) { value += operand; }
-  {
-    if constexpr (std::is_arithmetic_v<V>) {
-      dict_.fetch_add(key_, operand);
-      return *this;
-    } else {
-      return apply([&](V& value) { value += operand; });
-    }
-  }
-  Reference& operator-=(const V& operand)
-    requires requires(V value) { value = static_cast<V>(value - operand); }
-  {
-    if constexpr (std::is_arithmetic_v<V>) {
-      dict_.fetch_add(key_, detail::wrapping_negate(operand));
-      return *this;
-    } else {
-      return apply([&](V& value) { value = static_cast<V>(value - operand); });
-    }
-  }
-  Reference& operator++()
-    requires std::is_arithmetic_v<V>
-  {
-    return *this += V(1);
-  }
-  Reference& operator--()
-    requires std::is_arithmetic_v<V>
-  {
-    return *this -= V(1);
-  }
-  /// The value from before, as fetch_add.
-  V operator++(int)
-    requires std::is_arithmetic_v<V>
-  {
-    return dict_.fetch_add(key_, V(1));
-  }
-  V operator--(int)
-    requires std::is_arithmetic_v<V>
-  {
-    return dict_.fetch_add(key_, detail::wrapping_negate(V(1)));
-  }
-
-  friend bool operator==(const Reference& reference, const V& value) { return static_cast<V>(reference) == value; }
-
- private:
-  friend SharedDict;
-  Reference(SharedDict& dict, K key) : dict_(dict), key_(std::move(key)) {}
-
-  template <class F>
-  Reference& apply(F f) {
-    if (!dict_.modify(key_, f)) {
-      throw std::out_of_range("dictionary '" + dict_.name_ + "': operator[]: no such key; store a value first, or use modify_or_insert()");
-    }
-    return *this;
-  }
-
-  SharedDict& dict_;
-  K key_;
-};
-
-/// Input iterator; copies of it share one position. Keeps the mapping, also when the handle is closed.
-template <class K, class V>
-class SharedDict<K, V>::const_iterator {
- public:
-  using iterator_concept = std::input_iterator_tag;
-  using iterator_category = std::input_iterator_tag;
-  using value_type = std::pair<K, V>;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const value_type*;
-  using reference = const value_type&;
-
-  const_iterator() noexcept = default;
-
-  reference operator*() const { return *walk_->item; }
-  pointer operator->() const { return &*walk_->item; }
-  const_iterator& operator++() {
-    if (!walk_->advance()) walk_.reset();
-    return *this;
-  }
-  /// The item from before, as input iterators promise for `*it++`.
-  auto operator++(int) {
-    struct Before {
-      std::pair<K, V> item;
-      const std::pair<K, V>& operator*() const { return item; }
-    } before{*walk_->item};
-    ++*this;
-    return before;
-  }
-  friend bool operator==(const const_iterator& a, const const_iterator& b) noexcept { return a.walk_ == b.walk_; }
-
- private:
-  friend SharedDict;
-
-  struct Walk {
-    std::shared_ptr<detail::Attachment> attachment;
-    std::string name;
-    std::uint32_t next_shard = 0;
-    std::optional<detail::ShardScan> scan{};
-    std::size_t next = 0;
-    std::optional<std::pair<K, V>> item{};
-
-    bool advance() {
-      const detail::Segment& segment = attachment->segment();
-      while (!scan || next == scan->size()) {
-        if (next_shard == segment.identity().shard_count) return false;
-        scan.emplace(segment, name, next_shard++);
-        next = 0;
-      }
-      item.emplace(detail::decode_key<K>(scan->key(next), name), detail::decode_value<V>(scan->value(next), name));
-      ++next;
-      return true;
-    }
-  };
-
-  const_iterator(const std::shared_ptr<detail::Attachment>& attachment, const std::string& name)
-      : walk_(std::make_shared<Walk>(Walk{attachment, name})) {
-    if (!walk_->advance()) walk_.reset();
-  }
-
-  std::shared_ptr<Walk> walk_;
-};
-
 /// Takes the name and the files of a dictionary away; false if there is none. Processes that are attached go on with what they
-/// have, and nobody can join them. A damaged dictionary is removed too, something that is no dictionary isn't.
-/// \throws errc::invalid_name; errc::incompatible_layout; errc::lock_timeout; Error in the system category.
+/// have, and nobody can join them; their files go with the last of them. A damaged dictionary is removed too, something that is no dictionary
+/// isn't. `directory` is as Options::directory.
+///
+/// Some dozen system calls, some for each process that is attached, and a look through the directory for what others left. Waits for others
+/// that create, attach to, leave or remove it, stopped ones included, for at most ten seconds; for no lock of the dictionary's. After a crash in
+/// it the dictionary is there or gone; files that are left go with the next create or remove of this name.
+/// \throws errc::invalid_name; errc::incompatible_layout if it is no dictionary; errc::heap_full if this process has no room to look into it;
+/// errc::lock_timeout; Error in the system category. Then it is still there.
 inline bool remove(std::string_view name, const std::filesystem::path& directory = {}) {
   return detail::Lifecycle(name, directory, Options{}.lock_timeout).remove();
 }
 
-/// Whether there is a dictionary of this name: persistent, or with somebody alive attached to it. Waits for nobody.
-/// \throws errc::invalid_name; Error in the system category if it can't be looked at.
+/// Whether there is a dictionary of this name: persistent, or with somebody alive attached to it. False for a damaged one, and for one of
+/// another version of the library. `directory` is as Options::directory.
+///
+/// Changes nothing and waits for no other process. Some system calls; for one of Lifetime::attached it maps the dictionary, and asks the
+/// processes that are attached until one is found alive.
+/// \throws errc::invalid_name; errc::heap_full if this process has no room to look into it; Error in the system category if it can't be
+/// looked at.
 inline bool exists(std::string_view name, const std::filesystem::path& directory = {}) {
   return detail::Lifecycle(name, directory, Options{}.lock_timeout).exists();
 }
 
-/// The names for which exists() is true, sorted.
+/// The names for which exists() is true, sorted; none if the directory isn't there. Those that this user may not look at are left out.
+/// Reads the directory, then costs and waits as exists() for each name.
+/// \throws errc::heap_full as exists(); Error in the system category if the directory or a dictionary can't be looked at.
 inline std::vector<std::string> list(const std::filesystem::path& directory = {}) { return detail::list_dictionaries(directory); }
 
 }  // namespace shared_dict

@@ -36,6 +36,7 @@ struct GcStats {
 struct AuditReport {
   std::vector<std::string> problems;  ///< one sentence for each broken invariant, at most 100
 
+  /// Whether there are none.
   bool ok() const noexcept { return problems.empty(); }
 };
 

@@ -5,11 +5,11 @@
 
 namespace shared_dict {
 
-inline constexpr int kVersionMajor = 0;
-inline constexpr int kVersionMinor = 1;
-inline constexpr int kVersionPatch = 0;
+inline constexpr int kVersionMajor = 0;  ///< the first number of the library's version
+inline constexpr int kVersionMinor = 1;  ///< the second one
+inline constexpr int kVersionPatch = 0;  ///< the third one
 
-// Two processes share a dictionary only if they agree on this number. It changes with every change of what is stored.
+/// Two processes share a dictionary only if they agree on this number. It changes with every change of what is stored.
 inline constexpr std::uint32_t kLayoutVersion = 3;
 
 }  // namespace shared_dict

@@ -49,6 +49,8 @@ class View {
  public:
   /// A view of nothing.
   View() noexcept = default;
+
+  /// Takes over the value of `other`, which is then a view of nothing.
   View(View&& other) noexcept
       : attachment_(std::move(other.attachment_)),
         pin_(std::move(other.pin_)),
@@ -57,6 +59,8 @@ class View {
         copy_(other.copy_) {
     if (kCopied && data_ != nullptr) data_ = copy_.data();
   }
+
+  /// The same, and lets go what this one had.
   View& operator=(View&& other) noexcept {
     View taken(std::move(other));
     std::swap(attachment_, taken.attachment_);
@@ -66,7 +70,9 @@ class View {
     data_ = kCopied && taken.data_ != nullptr ? copy_.data() : taken.data_;
     return *this;
   }
-  /// Lets the value go: one store, no lock.
+
+  /// Lets the value go: constant time, no lock, waits for nobody. The last thing of this process that keeps the dictionary attached leaves it, as
+  /// SharedDict::close.
   ~View() = default;
 
   /// Whether there is a value.
@@ -75,22 +81,26 @@ class View {
   /// The stored bytes. Empty if there is no value.
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
-  /// The value in place. Requires that there is one.
+  /// The value in place, of a trivially copyable type. Requires that there is one. Constant time.
   const V& operator*() const noexcept
     requires kObject
   {
     return *reinterpret_cast<const V*>(data_);
   }
+  /// As `*`.
   const V* operator->() const noexcept
     requires kObject
   {
     return reinterpret_cast<const V*>(data_);
   }
+
+  /// The characters or elements in place, as a std::basic_string_view or a std::span<const T>; empty if there is no value. Constant time.
   auto operator*() const noexcept
     requires kSequence
   {
     return sequence();
   }
+  /// As `*`: for the members of the string view or span.
   auto operator->() const noexcept
     requires kSequence
   {

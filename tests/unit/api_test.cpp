@@ -7,7 +7,9 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <shared_dict/shared_dict.hpp>
 
@@ -38,6 +40,11 @@ struct Opaque {
 template class shared_dict::SharedDict<std::string, std::string>;
 template class shared_dict::SharedDict<std::uint64_t, std::uint64_t>;
 template class shared_dict::SharedDict<int, Opaque>;
+template class shared_dict::ItemReference<std::string, std::string>;
+template class shared_dict::ItemReference<std::uint64_t, std::uint64_t>;
+template class shared_dict::ItemReference<int, Opaque>;
+template class shared_dict::ItemIterator<std::string, std::string>;
+template class shared_dict::ItemIterator<int, Opaque>;
 #endif
 
 TEST_CASE("a missing key is an empty optional, a fallback, false, or out_of_range") {
@@ -204,6 +211,46 @@ TEST_CASE("the subscript writes, reads, and never inserts by reading") {
   d["copy"] = d["k"];
   REQUIRE(d.at("copy") == "w");
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+// What a V can be assigned from goes, as to a variable; what would only make one by a cast doesn't.
+static_assert(std::is_assignable_v<Words::Reference, std::string_view> && std::is_assignable_v<Words::Reference, const char*> &&
+              !std::is_assignable_v<Words::Reference, std::size_t> && !std::is_assignable_v<Words::Reference, std::optional<std::string>>);
+static_assert(std::is_assignable_v<SharedDict<int, std::optional<std::string>>::Reference, std::string_view>);
+static_assert(!std::is_assignable_v<SharedDict<int, std::vector<int>>::Reference, int>);
+
+TEST_CASE("the subscript takes what can be assigned to a value") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = kMiB});
+  const std::string text = "a view into something longer";
+  d["k"] = std::string_view(text).substr(2, 4);
+  REQUIRE(d.at("k") == "view");
+  d["copy"] = *d.view("k");
+  REQUIRE(d.at("copy") == "view");
+  std::string_view view = "lvalue";
+  d["k"] = view;
+  REQUIRE(d.at("k") == "lvalue");
+
+  // One element to another, of this or another dictionary, by its value: a reference that is kept is no item.
+  const UniqueName other_name;
+  SharedDict<int, std::string> other = SharedDict<int, std::string>::create(other_name.str(), {.heap_size = kMiB});
+  auto kept = other[1];
+  kept = "other";
+  d["k"] = kept;
+  d["copy"] = d["k"];
+  kept = std::string_view("changed");
+  REQUIRE(d.at("k") == "other");
+  REQUIRE(d.at("copy") == "other");
+  REQUIRE(other.at(1) == "changed");
+
+  const UniqueName third_name;
+  SharedDict<int, std::vector<int>> lists = SharedDict<int, std::vector<int>>::create(third_name.str(), {.heap_size = kMiB});
+  lists[1] = {1, 2, 3};
+  lists[2] = lists[1];
+  REQUIRE(lists.at(2) == std::vector<int>{1, 2, 3});
+  SHARED_DICT_REQUIRE_SOUND(d);
+  SHARED_DICT_REQUIRE_SOUND(other);
+  SHARED_DICT_REQUIRE_SOUND(lists);
 }
 
 TEST_CASE("arithmetic through the subscript is one step, begins at 0 and wraps around") {

@@ -99,6 +99,7 @@ TEST_CASE("a handle that was moved from refuses every call") {
     INFO(what);
     REQUIRE(error_of([&, &call = call] { call(d); }) == errc::closed);
   }
+  REQUIRE(message_of([&] { d.get(1); }).find("'" + name.str() + "'") != std::string::npos);
   REQUIRE(moved.insert(1, 1));
   d.close();
   REQUIRE(moved.at(1) == 1);
@@ -123,6 +124,27 @@ TEST_CASE("move assignment leaves the old dictionary and takes over the new one"
   REQUIRE(other.insert(1, 1));
   SHARED_DICT_REQUIRE_SOUND(d);
   SHARED_DICT_REQUIRE_SOUND(other);
+}
+
+TEST_CASE("a handle that was moved from keeps its name until it gets another one") {
+  const UniqueName first_name;
+  const UniqueName second_name;
+  Numbers d = Numbers::create(first_name.str(), {.heap_size = 1 << 20});
+  Numbers moved = std::move(d);
+  REQUIRE(d.name() == first_name.str());  // NOLINT(bugprone-use-after-move)
+  REQUIRE(moved.name() == first_name.str());
+
+  d = Numbers::create(second_name.str(), {.heap_size = 1 << 20});
+  REQUIRE(d.name() == second_name.str());
+  moved = std::move(d);
+  REQUIRE(moved.name() == second_name.str());
+  REQUIRE(message_of([&] { d.insert(1, 1); }).find("'" + second_name.str() + "'") != std::string::npos);  // NOLINT(bugprone-use-after-move)
+
+  Numbers& same = moved;
+  moved = std::move(same);
+  REQUIRE(moved.is_open());
+  REQUIRE(moved.name() == second_name.str());
+  SHARED_DICT_REQUIRE_SOUND(moved);
 }
 
 TEST_CASE("handles live in containers") {

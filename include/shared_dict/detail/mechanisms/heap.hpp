@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <optional>
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/entry.hpp>
@@ -72,13 +71,12 @@ class Heap {
   // Of a class that is known, and not large.
   std::uint64_t allocate_entry(std::uint64_t size, std::uint32_t size_class) {
     const NextBlock next = next_block(size, size_class);
-    if (next.offset == 0 && !next.spare) return allocate_block(size_class);
-    if (next.offset != 0) [[likely]] {
-      take(next, size_class);
-      return next.offset;
+    if (next.offset == 0) [[unlikely]] {
+      if (next.spare) spans_.fail_derived("a spare block isn't one");
+      return allocate_block(size_class);
     }
-    spans_.check_derived(false, "a spare block isn't one");
-    return 0;
+    take(next, size_class);
+    return next.offset;
   }
 
   // Frees the block of an entry that no reader can believe any more: version or epoch have stepped. Mostly it is kept aside, in the place of one

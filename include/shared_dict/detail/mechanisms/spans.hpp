@@ -141,7 +141,9 @@ class Spans {
 
   // Of what the repair makes anew: the next owner of the lock does.
   void check_derived(bool good, const char* what) const {
-    if (good) [[likely]] return;
+    if (!good) [[unlikely]] fail_derived(what);
+  }
+  [[noreturn]] SHARED_DICT_COLD void fail_derived(const char* what) const {
     shard_.dirty.store(1, std::memory_order_relaxed);  // relaxed: as in sweep()
     fail_corrupted(writer_.attachment.name(), what);
   }

@@ -1,0 +1,98 @@
+// What SharedDict::begin and SharedDict::end return.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <shared_dict/detail/bytes/layout.hpp>
+#include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/mechanisms/segment.hpp>
+#include <shared_dict/detail/operations/scan.hpp>
+#include <shared_dict/detail/operations/typed.hpp>
+
+namespace shared_dict {
+
+template <class K, class V>
+class SharedDict;  // IWYU pragma: keep
+
+/// Input iterator over copies of a dictionary's items; which ones it meets is told at SharedDict::for_each.
+///
+/// Takes no lock and waits for nobody. Holds the items of one shard in private memory, and keeps the dictionary attached, also when the
+/// handle is closed, until it has come to the end or is gone. Copies share one position: after a step only the one that stepped is good, as
+/// of every input iterator. They are for one thread at a time.
+template <class K, class V>
+class ItemIterator {
+ public:
+  using iterator_concept = std::input_iterator_tag;   ///< for the ranges of C++20
+  using iterator_category = std::input_iterator_tag;  ///< for std::iterator_traits
+  using value_type = std::pair<K, V>;                 ///< an item: key and value
+  using difference_type = std::ptrdiff_t;             ///< required of every iterator
+  using pointer = const value_type*;                  ///< what `->` gives
+  using reference = const value_type&;                ///< what `*` gives
+
+  /// The end, of any dictionary.
+  ItemIterator() noexcept = default;
+
+  /// The item, which is there until the next step. Requires that this isn't the end.
+  reference operator*() const { return *walk_->item; }
+  /// As `*`.
+  pointer operator->() const { return &*walk_->item; }
+
+  /// Steps to the next item. Requires that this isn't the end. Constant time and the copy; linear in a shard's size where it comes to the next
+  /// shard. \throws errc::corrupted; what K and V throw when they are decoded.
+  ItemIterator& operator++() {
+    if (!walk_->advance()) walk_.reset();
+    return *this;
+  }
+
+  /// As `++it`, but returns the item from before, as input iterators promise for `*it++`.
+  auto operator++(int) {
+    struct Before {
+      std::pair<K, V> item;
+      const std::pair<K, V>& operator*() const { return item; }
+    } before{*walk_->item};
+    ++*this;
+    return before;
+  }
+
+  /// Whether both are at the end, or are copies of each other.
+  friend bool operator==(const ItemIterator& a, const ItemIterator& b) noexcept { return a.walk_ == b.walk_; }
+
+ private:
+  friend SharedDict<K, V>;
+
+  struct Walk {
+    std::shared_ptr<detail::Attachment> attachment;
+    std::string name;
+    std::uint32_t next_shard = 0;
+    std::optional<detail::ShardScan> scan{};
+    std::size_t next = 0;
+    std::optional<std::pair<K, V>> item{};
+
+    bool advance() {
+      const detail::Segment& segment = attachment->segment();
+      while (!scan || next == scan->size()) {
+        if (next_shard == segment.identity().shard_count) return false;
+        scan.emplace(segment, name, next_shard++);
+        next = 0;
+      }
+      item.emplace(detail::decode_key<K>(scan->key(next), name), detail::decode_value<V>(scan->value(next), name));
+      ++next;
+      return true;
+    }
+  };
+
+  ItemIterator(const std::shared_ptr<detail::Attachment>& attachment, const std::string& name)
+      : walk_(std::make_shared<Walk>(Walk{attachment, name})) {
+    if (!walk_->advance()) walk_.reset();
+  }
+
+  std::shared_ptr<Walk> walk_;
+};
+
+}  // namespace shared_dict
