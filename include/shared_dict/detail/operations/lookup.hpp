@@ -210,15 +210,16 @@ SHARED_DICT_HOT bool visit_value(const Segment& segment, const std::string& name
 }
 
 // A visitor that copies the value's bytes to where `prepare(size)` says. It may be called several times, and what it returned last
-// counts. A null answer means that the bytes aren't wanted. If `prepare` has pieces, it makes room piece by piece when it says so, and
-// each is filled while it is still in the cache.
+// counts. A null answer means that the bytes aren't wanted. If `prepare` has pieces, a long value may be made of the shared bytes by
+// itself, or it makes room piece by piece when it says so, and each is filled while it is still in the cache.
 template <class Prepare>
 SHARED_DICT_HOT auto copy_to(const Segment& segment, Prepare& prepare) {
   return [&segment, &prepare](const StoredValue& value) {
     const std::byte* const from = segment.at(value.at);
     std::size_t at = 0;
     if constexpr (requires { Prepare::kPiece; }) {
-      if (value.size > Prepare::kPiece && prepare.takes_pieces(value.size)) [[unlikely]] {
+      if (value.size > Prepare::kPiece && prepare.is_to_grow(value.size)) [[unlikely]] {
+        if (prepare.made_of(from, value.size)) return;
         for (; value.size - at > Prepare::kPiece; at += Prepare::kPiece) {
           read_racing(prepare(at + Prepare::kPiece) + at, from + at, Prepare::kPiece);
         }

@@ -122,7 +122,8 @@ V decode_value(Bytes bytes, const std::string& name) {
 }
 
 // Makes room for stored bytes in `out`, and notes whether it was asked to and whether they fit. A string or vector sets new elements to
-// zero: so that a long one goes through the memory only once, it is made and filled in pieces that stay in the nearest cache.
+// zero: so that a long one goes through the memory only once, it is made of the shared bytes themselves, or made and filled in pieces that
+// stay in the nearest cache.
 template <class V>
 class Room {
   using Traits = codec_traits<V>;
@@ -157,7 +158,8 @@ class Room {
     }
   }
 
-  bool takes_pieces(std::size_t size) {
+  // Whether there are to be more elements than there are. If so there is memory for them afterwards, and what was in it may be gone.
+  bool is_to_grow(std::size_t size) {
     if constexpr (kGrows) {
       if (size % kElement != 0 || out_.size() >= size / kElement) return false;
       if (out_.capacity() < size / kElement) {
@@ -166,6 +168,23 @@ class Room {
       }
       return true;
     } else {
+      return false;
+    }
+  }
+
+  // Makes it of shared bytes, where they can be copied by a function that no compiler looks into: the library's own, as compilers call it for
+  // as many bytes as this. What it copied is not believed before it is validated, like all that is read so (racing_bytes.hpp); between
+  // the two hidings nothing but that copy reads the bytes, so that nothing is known of them that others could make untrue.
+  bool made_of(const std::byte* shared, std::size_t size) {
+    if constexpr (kGrows && kCopiesPairs && alignof(typename V::value_type) <= kWord) {
+      touched = true;
+      const auto* const first = reinterpret_cast<const typename V::value_type*>(hidden(shared));
+      out_.assign(first, first + size / kElement);
+      static_cast<void>(hidden(shared));
+      return true;
+    } else {
+      static_cast<void>(shared);
+      static_cast<void>(size);
       return false;
     }
   }

@@ -45,6 +45,14 @@ SHARED_DICT_HOT std::size_t copy_long(std::byte* to, const std::byte* from, std:
 #endif
 }
 
+// The same address, of which no compiler knows that, nor what is there.
+SHARED_DICT_HOT const std::byte* hidden(const std::byte* shared) noexcept {
+#ifdef SHARED_DICT_HAS_SHARED_COPY
+  asm volatile("" : "+r"(shared) : : "memory");
+#endif
+  return shared;
+}
+
 // Two words at once, for memory that others may change or look at meanwhile: by an instruction that no compiler looks into. Where its address isn't
 // a multiple of 16 no manual promises that even a word comes in one piece; nothing that is read so is believed before it is validated.
 #ifdef SHARED_DICT_HAS_SHARED_COPY
