@@ -2,8 +2,9 @@
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh                          what runs on every change
 #   tests/run.sh PART...                  instructions | clang | plain | asan | tsan | fuzz | critical | windows | consumer | default | mutants
-#   tests/run.sh long SECONDS [PATTERN]   the test cases tagged [long], or those of them whose names contain PATTERN, one after the
-#                                         other for as long as SECONDS altogether; each prints what it did
+#   tests/run.sh long SECONDS [PATTERN]   all that can go on for longer, or what of it has a name that contains PATTERN, for as long as
+#                                         SECONDS altogether: the test cases tagged [long], one after the other, `fuzzers`, all flipped
+#                                         bits, all mutants. Each prints what it did; what there is no time for is named.
 #
 # Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `plain` and `mutants` run only when
 # they are asked for.
@@ -11,7 +12,7 @@ declare -A programs=(
   [instructions]=""                      # what the main operations cost in instructions, under callgrind
   [clang]="crash"                        # clang, optimised; the other programs have it unoptimised, under the sanitizers
   [plain]="unit processes kill_points"                    # without what only Linux has      } clang without
-  [asan]="unit processes model crash kill_points faults"  # AddressSanitizer and UndefinedBehaviorSanitizer } optimisation, which
+  [asan]="unit flips processes model crash kill_points faults"  # AddressSanitizer and UndefinedBehaviorSanitizer } optimisation, which
   [tsan]="unit"                                           # ThreadSanitizer                  } compiles fastest
   [fuzz]="operations segment values"     # fuzzers, with clang's libFuzzer and the sanitizers of asan
   [critical]=""                          # the protocols broken in twenty places, one at a time: tests/mutants.py
@@ -22,13 +23,11 @@ declare -A programs=(
 )
 declare -A presets=([clang]=clang [plain]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan)
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
-# closes one at that moment, and a thread of the parent for a leak of the forked child. Where bits are flipped there is one thread. Single
-# steps through what ASan adds take a quarter of an hour; kill_points, which dies at each store without them, runs. UBSan needs descriptors
-# to look at an object's type. Flipped bits are the same with and without what only Linux has.
+# closes one at that moment, and a thread of the parent for a leak of the forked child. Single steps through what ASan adds take a quarter of
+# an hour; kill_points, which dies at each store without them, runs. UBSan needs descriptors to look at an object's type.
 declare -A not_judged=(
   [asan]='crash/whatever instruction|however few descriptors are free'
-  [plain]='flipped bit'
-  [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent|flipped bit'
+  [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent'
 )
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,8 +43,7 @@ configure_and_build() {
   shift
   [ $# -eq 0 ] || targets=(--target "${@/#/shared_dict_}")
   echo "$preset: building ${*:-everything}"
-  quietly cmake --preset "$preset" "${options[@]}"
-  quietly cmake --build --preset "$preset" "${targets[@]}"
+  quietly cmake --preset "$preset" "${options[@]}" && quietly cmake --build --preset "$preset" "${targets[@]}"
 }
 
 # run_programs PROGRAM... -- ctest argument...: shows ctest's last lines, and all of it when a test fails.
@@ -69,7 +67,7 @@ fuzz() {
   local found=build/fuzz/found/$1 log status=0
   mkdir -p "$found/corpus"
   log=$(mktemp)
-  build/fuzz/tests/shared_dict_"$1"_fuzz -max_total_time=$2 -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 \
+  build/fuzz/tests/shared_dict_"$1"_fuzz -max_total_time="$2" -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 \
     -artifact_prefix="$found/" "$found/corpus" tests/fuzz/corpus/"$1" < /dev/null > "$log" 2>&1 || status=$?
   if [ $status -eq 0 ]; then
     echo "$1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, none failed"
@@ -81,12 +79,13 @@ fuzz() {
   return $status
 }
 
-# fuzz_all NAME...: all at the same time, for as long as gives each of them a minute of a processor.
+# fuzz_all SECONDS: builds them, and all run at the same time.
 fuzz_all() {
-  local status=0 name pid pids=() seconds=$((60 * $# / jobs))
-  [ $seconds -ge 60 ] || seconds=60
-  for name in "$@"; do
-    fuzz "$name" $seconds &
+  local status=0 seconds=$1 name pid pids=() names
+  read -ra names <<< "${programs[fuzz]}"
+  configure_and_build fuzz "${names[@]/%/_fuzz}" || return 1
+  for name in "${names[@]}"; do
+    fuzz "$name" "$seconds" &
     pids+=($!)
   done
   for pid in "${pids[@]}"; do wait "$pid" || status=1; done
@@ -102,28 +101,70 @@ list_long_cases() { # Catch2 2, whose status is their number, or 3
   printf '%s\n' "$list"
 }
 
+# long_case SECONDS PROGRAM NAME...
+long_case() {
+  local log status=0
+  log=$(mktemp)
+  SHARED_DICT_TEST_SECONDS=$1 "$2" "${@:3}" < /dev/null > "$log" 2>&1 || { status=1; cat "$log" >&2; }
+  show_counts "$log"
+  rm -f "$log"
+  return $status
+}
+
+# What takes as long as it takes, in seconds on two cores. Without a pattern it is done if there is four times as long for all.
+declare -A lasts=(["all flipped bits"]=600 ["all flipped bits, under the sanitizers"]=2400 ["all mutants"]=3600)
+
+long_fixed() {
+  local flipped='~[long]*flipped bit*'
+  case $1 in
+    "all flipped bits") long_case 1 build/default/tests/shared_dict_flips "$flipped" ;;
+    *sanitizers)
+      cmake/setup.sh clang libclang-rt-dev && configure_and_build clang-asan-ubsan flips &&
+        long_case 1 build/clang-asan-ubsan/tests/shared_dict_flips "$flipped"
+      ;;
+    *mutants) cmake/setup.sh python3 && python3 tests/mutants.py ;;
+  esac
+}
+
 # long_run SECONDS [PATTERN]
 long_run() {
-  local budget=$1 pattern=${2:-} program case each status=0 log cases=()
+  local budget=$1 pattern=${2:-} left=$1 program case shares each fuzzers=0 status=0 cases=() fixed=()
   cmake/setup.sh
   make_place
-  configure_and_build default unit model processes crash kill_points faults
-  for program in build/default/tests/shared_dict_{unit,model,processes,crash,kill_points,faults}; do
+  for case in "${!lasts[@]}"; do
+    [[ $case == *"$pattern"* ]] || continue
+    if [[ -n $pattern || $budget -ge $((4 * ${lasts[$case]})) ]]; then
+      fixed+=("$case")
+      left=$((left - ${lasts[$case]}))
+    else
+      echo "no time for $case: that takes ${lasts[$case]} s"
+    fi
+  done
+  configure_and_build default flips model processes crash kill_points faults
+  for program in build/default/tests/shared_dict_{flips,model,processes,crash,kill_points,faults}; do
     while IFS= read -r case; do
       [[ -z $case || $case != *"$pattern"* ]] || cases+=("$program" "$case")
     done < <(list_long_cases "$program")
   done
-  [ ${#cases[@]} -gt 0 ] || { echo "no test tagged [long] is named so" >&2; exit 2; }
-  each=$((budget * 2 / ${#cases[@]}))
-  [ $each -gt 0 ] || each=1
-  log=$(mktemp)
+  # As long as a quarter of the cases.
+  [[ fuzzers != *"$pattern"* ]] || fuzzers=$((${#cases[@]} / 8 + 1))
+  shares=$((${#cases[@]} / 2 + fuzzers))
+  [ $((shares + ${#fixed[@]})) -gt 0 ] || { echo "nothing that can go on for longer is named so" >&2; exit 2; }
+  each=$((shares > 0 && left > shares ? left / shares : 1))
   for ((i = 0; i < ${#cases[@]}; i += 2)); do
     echo "${cases[i + 1]} (${each} s)"
     # A comma would end the name.
-    SHARED_DICT_TEST_SECONDS=$each "${cases[i]}" "${cases[i + 1]//,/\\,}" < /dev/null > "$log" 2>&1 || { status=1; cat "$log" >&2; }
-    show_counts "$log"
+    long_case $each "${cases[i]}" "${cases[i + 1]//,/\\,}" || status=1
   done
-  rm -f "$log"
+  if [ $fuzzers -gt 0 ]; then
+    cmake/setup.sh clang libclang-rt-dev
+    echo "fuzzers ($((fuzzers * each)) s)"
+    fuzz_all $((fuzzers * each)) || status=1
+  fi
+  for case in "${fixed[@]}"; do
+    echo "$case"
+    long_fixed "$case" || status=1
+  done
   check_place
   return $status
 }
@@ -163,10 +204,11 @@ for part in "${parts[@]}"; do
       preset=${presets[$part]}
       configure_and_build "$preset" "${selected[@]}"
       run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"}
+      show_counts "build/$preset/Testing/Temporary/LastTest.log"
       ;;
     fuzz)
-      configure_and_build fuzz "${selected[@]/%/_fuzz}"
-      fuzz_all "${selected[@]}"
+      seconds=$((60 * ${#selected[@]} / jobs))  # a minute of a processor for each
+      fuzz_all $((seconds > 60 ? seconds : 60))
       ;;
     instructions)
       echo "instructions of the main operations, and the difference to benchmarks/instructions.txt"

@@ -14,7 +14,6 @@ set(SHARED_DICT_UNIT_TESTS
     damage_test.cpp
     entry_test.cpp
     errors_test.cpp
-    flipped_bits_test.cpp
     foreign_files_test.cpp
     get_many_test.cpp
     guard_test.cpp
@@ -58,6 +57,8 @@ set(SHARED_DICT_UNIT_TESTS
     view_test.cpp
     waiting_test.cpp
     watch_test.cpp)
+set(SHARED_DICT_FLIPS_TESTS
+    flipped_bits_test.cpp)
 set(SHARED_DICT_MODEL_TESTS
     heap_capacity_test.cpp
     model_test.cpp

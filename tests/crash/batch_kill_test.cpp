@@ -21,6 +21,7 @@
 
 #include "support/all_locked.hpp"
 #include "support/catch.hpp"
+#include "support/effort.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/pages.hpp"
@@ -74,9 +75,10 @@ class Arena {
     for (std::size_t i = 0; i < kWriters; ++i) writers_[i] = start(i);
   }
 
-  void run(int least) {
-    int kills = 0;
-    while (kills < least) {
+  void run(std::uint64_t least, const std::string& what) {
+    std::uint64_t kills = 0;
+    Effort effort(least);
+    while (effort.more_until(kills >= least)) {
       INFO("after " << kills << " kills");
       // One or more at once: then one of those who wait for a dead one's lock dies too.
       std::vector<std::size_t> victims;
@@ -92,7 +94,7 @@ class Arena {
       for (const std::size_t victim : victims) REQUIRE(writers_[victim]->wait().signal == SIGKILL);
       look(victims);
       for (const std::size_t victim : victims) writers_[victim] = start(victim);
-      kills += static_cast<int>(victims.size());
+      kills += victims.size();
     }
     progress_->stop = 1;
     for (auto& writer : writers_) SHARED_DICT_REQUIRE_ENDED_WELL(writer->wait());
@@ -100,8 +102,11 @@ class Arena {
     REQUIRE(dict_.size() == kKeys + kWriters);
     REQUIRE(eventually([&] { return dict_.gc_stats().retired_blocks == 0; }));
     SHARED_DICT_REQUIRE_SOUND(dict_);
-    WARN(kills << " kills, " << dict_.stats().recoveries << " recoveries; of the updates in flight " << done_
-               << " happened and " << undone_ << " did not");
+    report("kills in batches: " + what, {{"kills", kills},
+                                         {"recoveries", dict_.stats().recoveries},
+                                         {"in flight that happened", done_},
+                                         {"in flight that did not", undone_}});
+    REQUIRE((effort.timed() || kills >= least));
     dict_.clear();
     REQUIRE(only_tables_in_use(*attachment_));  // no page is lost
   }
@@ -160,25 +165,25 @@ class Arena {
   SharedArea<Progress> progress_;
   std::mt19937_64 random_;
   std::array<std::unique_ptr<Forked>, kWriters> writers_;
-  int done_ = 0;
-  int undone_ = 0;
+  std::uint64_t done_ = 0;
+  std::uint64_t undone_ = 0;
 };
 
 }  // namespace
 
-TEST_CASE("five hundred kills in the middle of updates leave each of them whole or undone") {
+TEST_CASE("kills in the middle of updates leave each of them whole or undone", "[long]") {
   INFO("SHARED_DICT_SEED=" << test_seed());
-  Arena<Moving>().run(500);
+  Arena<Moving>().run(500, "values that move");
 }
 
-TEST_CASE("a hundred and fifty kills in the middle of updates in place leave each of them whole or undone") {
+TEST_CASE("kills in the middle of updates in place leave each of them whole or undone", "[long]") {
   INFO("SHARED_DICT_SEED=" << test_seed());
-  Arena<Staying>().run(150);
+  Arena<Staying>().run(150, "values that stay in their place");
 }
 
 // The kills above mostly hit the long parts before and after. This one waits for the moment and has made it long: so many items that
 // the process is dead before it has stored all.
-TEST_CASE("kills while a batch stores its items leave it whole") {
+TEST_CASE("kills while a batch stores its items leave it whole", "[long]") {
   using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = std::size_t{4} << 20});
@@ -188,12 +193,14 @@ TEST_CASE("kills while a batch stores its items leave it whole") {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> items(20'000);
   for (std::uint64_t key = 0; key < items.size(); ++key) items[key] = {key, 0};
   d.update(items);
-  int inside = 0;
-  int kills = 0;
-  for (; kills < 100 && inside < 10; ++kills) {
+  constexpr std::uint64_t kInside = 10;
+  std::uint64_t inside = 0;
+  Effort effort(100);
+  while (effort.more_until(inside >= kInside)) {
+    const std::uint64_t kill = effort.done();
     Forked writer([&](auto) {
       for (;;) {
-        for (auto& item : items) item.second += static_cast<std::uint64_t>(kills) + 1;
+        for (auto& item : items) item.second += kill;
         d.update(items);
       }
       return Forked::kFailed;
@@ -204,14 +211,14 @@ TEST_CASE("kills while a batch stores its items leave it whole") {
     }
     writer.kill();
     REQUIRE(writer.wait().signal == SIGKILL);
-    inside += intent.load() != 0 ? 1 : 0;
+    inside += intent.load() != 0 ? 1U : 0U;
     const std::uint64_t first = d.fetch_add(0, 0);  // takes a lock, so the rest is done first
     REQUIRE(intent.load() == 0);
     for (const auto& item : items) {
-      if (d.at(item.first) != first) FAIL("kill " << kills << ": key " << item.first << " has another stamp");
+      if (d.at(item.first) != first) FAIL("kill " << kill << ": key " << item.first << " has another stamp");
     }
   }
-  WARN(kills << " kills, " << inside << " of them in the moment");
+  report("kills in batches: while items are stored", {{"kills", effort.done()}, {"with items stored in part", inside}});
   REQUIRE(inside > 0);
   SHARED_DICT_REQUIRE_SOUND(d);
 }

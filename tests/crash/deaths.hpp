@@ -8,31 +8,33 @@
 
 #include "crash/change.hpp"
 #include "support/catch.hpp"
+#include "support/distinct.hpp"
 #include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/stepped.hpp"
 
 namespace shared_dict::test {
 
-/// Which of `count` images are recovered. The thousands of words of a large value, which nobody sees yet, are all alike. With a sanitizer a
-/// sixteenth, others in each run, and the last: forks and recoveries take ten times as long.
-inline std::vector<std::size_t> choose(std::size_t count, bool all) {
+/// Which of `count` deaths are recovered from, where that takes as long as forks do, or is done again and again. The thousands of words of a
+/// large value, which nobody sees yet, are all alike. With a sanitizer a sixteenth, others in each run: all takes ten times as long. The one
+/// at the `end` of the operation in any case.
+inline std::vector<std::size_t> choose(std::size_t count, std::size_t end, bool all) {
   std::vector<std::size_t> chosen;
   for (std::size_t i = 0; i < count; ++i) {
-    if (kSanitized && !all && i + 1 != count && (i + test_seed()) % 16 != 0) continue;
-    if (all || i < 250 || i + 250 >= count || i % 50 == 0) chosen.push_back(i);
+    const bool turn = !kSanitized || (i + test_seed()) % 16 == 0;
+    if (all || i == end || (turn && (i < 250 || i + 250 >= count || i % 50 == 0))) chosen.push_back(i);
   }
   return chosen;
 }
 
-/// The segment after each instruction of `operation` that changes it, and before the first. Its process is killed then.
+/// The segment after each instruction of `operation` that changes it, and before the first; each state of it once. Its process is killed then.
 template <class V>
-std::vector<Image::Copy> images_of(Subject<V>& subject, const std::function<void()>& operation) {
-  std::vector<Image::Copy> images;
+Distinct<Image::Copy> images_of(Subject<V>& subject, const std::function<void()>& operation) {
+  Distinct<Image::Copy> images;
   Stepped child(operation);
-  images.push_back(subject.image().copy());
+  images.add(subject.image().copy());
   while (child.step()) {
-    if (subject.image().differs(images.back())) images.push_back(subject.image().copy());
+    if (subject.image().differs(images[images.last()])) images.add(subject.image().copy());
   }
   child.kill();
   return images;

@@ -7,12 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
-#include <iostream>
 #include <string>
 #include <vector>
 
 #include "crash/life.hpp"
 #include "support/catch.hpp"
+#include "support/distinct.hpp"
 #include "support/effort.hpp"
 #include "support/stepped.hpp"
 
@@ -28,27 +28,27 @@ bool maps_segment(pid_t process) {
   return false;
 }
 
-std::vector<PlaceImage::Copy> images_of(Scene& scene, const Life& life) {
-  std::vector<PlaceImage::Copy> images;
+Distinct<PlaceImage::Copy> images_of(Scene& scene, const Life& life) {
+  Distinct<PlaceImage::Copy> images;
   Stepped child([&] { life.operation(scene); },
                 [&] {
                   if (life.before) life.before(scene);
                 });
-  images.push_back(scene.image().copy());
+  images.add(scene.image().copy());
   for (bool mapped = false;;) {
     mapped = mapped || maps_segment(child.pid());
     if (!(mapped ? child.step() : child.step_to_system_call())) break;
-    if (scene.image().differs(images.back())) images.push_back(scene.image().copy());
+    if (scene.image().differs(images[images.last()])) images.add(scene.image().copy());
   }
   child.kill();
   return images;
 }
 
-std::size_t check_all(Scene& scene, const Life& life, const std::vector<PlaceImage::Copy>& images) {
+std::size_t check_all(Scene& scene, const Life& life, const Distinct<PlaceImage::Copy>& images) {
   LifeDeaths deaths(scene, life);
   for (std::size_t i = 0; i < images.size(); ++i) {
     INFO(life.name << ", image " << i << " of " << images.size() << (scene.has_member() ? ", beside a member" : ""));
-    deaths.check(images[i], i == 0, i + 1 == images.size());
+    deaths.check(images[i], i == 0, i == images.last());
   }
   return deaths.count();
 }
@@ -63,21 +63,24 @@ TEST_CASE("whatever instruction a process is killed at in its life, the dictiona
            {{"images", 0}});
     return;
   }
+  std::uint64_t seen = 0;
   std::uint64_t images = 0;
   std::uint64_t recovered = 0;
   const std::vector<Life> all = lives();
   for (const Life& life : all) {
     Scene scene(life.lifetime);
     if (life.prepare) life.prepare(scene);
-    const std::vector<PlaceImage::Copy> left = images_of(scene, life);
+    const Distinct<PlaceImage::Copy> left = images_of(scene, life);
     REQUIRE(left.size() > 1);
     std::size_t checked = scene.has_member() ? check_all(scene, life, left) : 0;
     scene.end_member();
     checked += check_all(scene, life, left);
-    std::cout << life.name << ": " << left.size() << " images, " << checked << " recoveries\n";
+    report("kill at every instruction: life cycle: " + life.name,
+           {{"states", left.seen()}, {"different images", left.size()}, {"recoveries", checked}});
+    seen += left.seen();
     images += left.size();
     recovered += checked;
   }
   report("kill at every instruction: life cycle",
-         {{"operations", all.size()}, {"images", images}, {"recovered", recovered}});
+         {{"operations", all.size()}, {"states", seen}, {"different images", images}, {"recoveries", recovered}});
 }

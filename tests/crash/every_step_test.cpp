@@ -1,19 +1,20 @@
 // A process is killed after each single instruction that changed the segment, for each kind of change. Whatever it had stored by then,
 // its operation has afterwards happened or not, nothing is lost, no byte leaks, and all goes on.
 //
-// The child runs under ptrace, one instruction at a time, and whenever the segment's bytes differ they are kept. When it has been killed each
-// of these images is put back: its record names a dead process then, as it would have been named by a kill at that instruction.
+// The child runs under ptrace, one instruction at a time, and whenever the segment's bytes have changed they are kept, unless they were so
+// before. When it has been killed each of these images is put back: its record names a dead process then, as it would have been named by a
+// kill at that instruction.
 
 #include <cstddef>
 #include <cstdint>
-#include <iostream>
 #include <string>
-#include <vector>
 
 #include "crash/changes.hpp"
 #include "crash/deaths.hpp"
 #include "support/catch.hpp"
+#include "support/distinct.hpp"
 #include "support/effort.hpp"
+#include "support/sanitized.hpp"
 #include "support/stepped.hpp"
 
 using namespace shared_dict::test;
@@ -22,24 +23,28 @@ namespace {
 
 template <class V>
 void kill_everywhere(const std::string& what, const Setting<V>& setting) {
-  Effort effort(1);
+  std::uint64_t seen = 0;
   std::uint64_t images = 0;
   std::uint64_t recovered = 0;
   for (const Change<V>& change : setting.changes) {
     Subject<V> subject(setting, change);
-    const std::vector<Image::Copy> left = images_of(subject, [&] { subject.operate(); });
+    const Distinct<Image::Copy> left = images_of(subject, [&] { subject.operate(); });
     Deaths<V> deaths(subject);
-    for (const std::size_t i : choose(left.size(), effort.timed())) {
+    for (const std::size_t i : choose(left.size(), left.last(), !kSanitized || Effort(1).timed())) {
       INFO(change.name << ", image " << i << " of " << left.size());
       subject.restore(left[i]);
-      i + 1 == left.size() ? deaths.check_end() : static_cast<void>(deaths.check());
+      i == left.last() ? deaths.check_end() : static_cast<void>(deaths.check());
     }
+    report("kill at every instruction: " + what + ": " + change.name,
+           {{"states", left.seen()}, {"different images", left.size()}, {"recovered", deaths.count()}});
+    seen += left.seen();
     images += left.size();
     recovered += deaths.count();
-    std::cout << change.name << ": " << left.size() << " images, " << deaths.count() << " of them recovered\n";
   }
-  report("kill at every instruction: " + what,
-         {{"changes", setting.changes.size()}, {"images", images}, {"recovered", recovered}});
+  report("kill at every instruction: " + what, {{"changes", setting.changes.size()},
+                                                {"states", seen},
+                                                {"different images", images},
+                                                {"recovered", recovered}});
 }
 
 template <class V>

@@ -18,6 +18,7 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
+#include "support/effort.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/pages.hpp"
@@ -35,7 +36,6 @@ using Values = SharedDict<std::uint64_t, std::string>;
 
 constexpr std::size_t kWriters = 3;
 constexpr std::uint64_t kOwnKeys = 20;
-constexpr int kKills = 200;
 
 enum class Step : std::uint32_t { none, loaned, half_filled, filled, published, dropped };
 
@@ -95,7 +95,7 @@ void write(Values& d, Journal& journal, std::size_t self, std::mt19937_64& rando
 
 }  // namespace
 
-TEST_CASE("two hundred kills between a loan and its end leave whole values and no block") {
+TEST_CASE("kills between a loan and its end leave whole values and no block", "[long]") {
   INFO("SHARED_DICT_SEED=" << test_seed());
   const UniqueName name;
   Values d = Values::create(name.str(), {.heap_size = std::size_t{8} << 20});
@@ -128,7 +128,10 @@ TEST_CASE("two hundred kills between a loan and its end leave whole values and n
     journal.pending_key = 0;
   };
 
-  for (int kill = 0; kill < kKills; ++kill) {
+  Effort effort(200);
+  std::uint64_t held = 0;
+  while (effort.more()) {
+    const std::uint64_t kill = effort.done();
     INFO("kill " << kill);
     const std::size_t victim = random() % kWriters;
     Journal& journal = journals->of[victim];
@@ -137,6 +140,7 @@ TEST_CASE("two hundred kills between a loan and its end leave whole values and n
     if (kill % 4 == 0) {  // certainly there
       journal.hold_at = static_cast<Step>(1 + kill / 4 % 5);
       REQUIRE(eventually([&] { return journal.holding.load() != Step::none; }));
+      ++held;
     } else {
       std::this_thread::sleep_for(std::chrono::microseconds(random() % 500));
     }
@@ -162,7 +166,8 @@ TEST_CASE("two hundred kills between a loan and its end leave whole values and n
   SHARED_DICT_REQUIRE_SOUND(d);
   REQUIRE(d.size() == items);
   REQUIRE(d.stats().heap_used == bytes);
-  WARN(kKills << " kills, " << d.stats().recoveries << " recoveries");
+  report("kills between a loan and its end",
+         {{"kills", effort.done()}, {"of them at a certain step", held}, {"recoveries", d.stats().recoveries}});
 
   // And all memory but that of the tables is free when nothing is stored.
   d.clear();

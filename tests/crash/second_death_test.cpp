@@ -6,12 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "crash/changes.hpp"
 #include "crash/deaths.hpp"
 #include "crash/second_deaths.hpp"
 #include "support/catch.hpp"
+#include "support/distinct.hpp"
 #include "support/effort.hpp"
 #include "support/stepped.hpp"
 
@@ -21,7 +21,7 @@ namespace {
 
 // One of the images in which there is something to recover, if there are such.
 template <class V, class Random>
-const Image::Copy& choose_first(Subject<V>& subject, const std::vector<Image::Copy>& images, Random& random) {
+const Image::Copy& choose_first(Subject<V>& subject, const Distinct<Image::Copy>& images, Random& random) {
   for (int i = 0; i < 20; ++i) {
     const Image::Copy& image = images[random() % images.size()];
     subject.restore(image);
@@ -40,12 +40,12 @@ void kill_twice(const std::string& what, const Setting<V>& setting, std::uint64_
   Effort effort(rounds);
   SecondDeaths deaths;
   each_change_in_turn(setting, effort, [&](Subject<V>& subject, std::uint64_t, auto& random) {
-    const std::vector<Image::Copy> left = images_of(subject, [&] { subject.operate(); });
+    const Distinct<Image::Copy> left = images_of(subject, [&] { subject.operate(); });
     const Image::Copy& first = choose_first(subject, left, random);
     const std::size_t outcome = outcome_of(subject, first);
-    const std::vector<Image::Copy> again = images_of(subject, [&] { subject.recover(Recoverer::newcomer); });
+    const Distinct<Image::Copy> again = images_of(subject, [&] { subject.recover(Recoverer::newcomer); });
     ++deaths.first;
-    for (const std::size_t i : choose(again.size(), effort.timed())) {
+    for (const std::size_t i : choose(again.size(), again.last(), effort.timed())) {
       INFO("second death " << i << " of " << again.size());
       subject.restore(again[i]);
       REQUIRE(subject.check(i % 64 == 7 ? Recoverer::waiter : Recoverer::newcomer) == outcome);

@@ -28,7 +28,7 @@ void kill_everywhere(const std::string& what, const Setting<V>& setting) {
     const auto operate = [&] { subject.operate(); };
     const std::uint64_t count = KillPoints::count(operate);
     Deaths<V> deaths(subject);
-    for (const std::size_t i : choose(count + 1, all)) {
+    for (const std::size_t i : choose(count + 1, count, all)) {
       INFO(change.name << ", kill point " << i + 1 << " of " << count);
       subject.restore(subject.start());
       KillPoints::kill_at(i + 1, operate);

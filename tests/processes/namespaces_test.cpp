@@ -9,6 +9,7 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
+#include "support/effort.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/place.hpp"
@@ -75,7 +76,7 @@ class Contained {
 
 bool skipped(const Ending& ending) {
   if (!ending.exited || ending.status != Forked::kSkipped) return false;
-  WARN("skipped: a PID namespace is not permitted here");
+  report_skipped("PID namespaces", "a PID namespace is not permitted here");
   return true;
 }
 

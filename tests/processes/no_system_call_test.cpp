@@ -9,6 +9,7 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
+#include "support/effort.hpp"
 #include "support/eventually.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
@@ -60,7 +61,7 @@ bool read_all(const Words& words, const Numbers& numbers, const std::vector<std:
 }  // namespace
 
 TEST_CASE("readers make no system call, whoever writes or holds a lock meanwhile") {
-  if (kSanitized) return;  // sanitizers make some of their own
+  if (kSanitized) return report_skipped("readers without system calls", "sanitizers make some of their own");
   const UniqueName words_name;
   const UniqueName numbers_name;
   Words words = Words::create(words_name.str(), {.heap_size = 1 << 20});
@@ -99,13 +100,14 @@ TEST_CASE("readers make no system call, whoever writes or holds a lock meanwhile
   });
   const Ending ending = reader.wait();
   if (ending.exited && ending.status == Forked::kSkipped) {
-    WARN("skipped: " << ending.text);
+    report_skipped("readers without system calls", ending.text);
     return;
   }
   INFO(rounds->load() << " rounds");
   SHARED_DICT_REQUIRE_ENDED_WELL(ending);
   REQUIRE(rounds->load() == kRounds);
   SHARED_DICT_REQUIRE_SOUND(numbers);
+  report("readers without system calls", {{"rounds", kRounds}, {"keys", keys.size() + 100}});
 }
 
 TEST_CASE("a writer that waits for a lock is one that makes system calls: the test above can fail") {

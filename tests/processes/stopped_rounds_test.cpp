@@ -287,9 +287,10 @@ class Arena {
 TEST_CASE("writers that are stopped at any moment stop no reader and lose no lock", "[long]") {
   INFO("SHARED_DICT_SEED=" << test_seed());
   Arena arena;
-  Effort effort(300);
+  constexpr std::uint64_t kWithLock = 300;
+  Effort effort(4 * kWithLock);  // at the most: a third of them hold none
   std::uint64_t inside = 0;
-  while (effort.more()) {
+  while (effort.more_until(arena.with_lock >= kWithLock)) {
     INFO("round " << effort.done());
     const bool in_callback = effort.done() % 4 == 0;
     arena.stop_one(in_callback);
@@ -303,5 +304,6 @@ TEST_CASE("writers that are stopped at any moment stop no reader and lose no loc
                              {"latest by us", static_cast<std::uint64_t>(arena.latest.count())},
                              {"writes", arena.writes()},
                              {"reads of all keys", arena.passes()}});
+  REQUIRE((effort.timed() || arena.with_lock >= kWithLock));
   REQUIRE(arena.with_lock > inside);
 }

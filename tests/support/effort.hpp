@@ -31,6 +31,8 @@ class Effort {
     ++done_;
     return true;
   }
+  /// Where something else than rounds is counted: on every change until that is `enough`, and no longer than it would go on otherwise.
+  bool more_until(bool enough) { return (timed_ || !enough) && more(); }
   std::uint64_t done() const noexcept { return done_; }
   /// A long run: what is sampled on every change can be exhaustive.
   bool timed() const noexcept { return timed_; }
@@ -48,6 +50,13 @@ inline void report(std::string_view what, std::initializer_list<std::pair<std::s
   line << "proof: " << what << " | seed " << test_seed();
   for (const auto& [name, count] : counts) line << " | " << name << ' ' << count;
   line << '\n';
+  std::cout << line.str() << std::flush;
+}
+
+/// The same of what can't be tried here.
+inline void report_skipped(std::string_view what, std::string_view why) {
+  std::ostringstream line;
+  line << "proof: " << what << " | skipped: " << why << '\n';
   std::cout << line.str() << std::flush;
 }
 

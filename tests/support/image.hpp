@@ -7,10 +7,13 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <vector>
+
+#include <shared_dict/detail/bytes/hash.hpp>
 
 namespace shared_dict::test {
 
@@ -26,6 +29,9 @@ class Image {
     std::vector<Extent> extents;
     std::vector<char> bytes;  ///< one behind the other
     bool operator==(const Copy&) const = default;
+    friend std::uint64_t fingerprint(const Copy& copy) {
+      return detail::hash_bytes(copy.bytes.data(), copy.bytes.size(), copy.extents.size());
+    }
   };
 
   explicit Image(const std::filesystem::path& path)

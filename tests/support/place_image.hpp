@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -76,6 +77,16 @@ class PlaceImage {
     std::map<std::filesystem::path, Entry> entries;  ///< by path in the place; a directory comes before what is in it
     std::map<std::uint64_t, std::shared_ptr<const Image::Copy>> contents;
     std::map<std::uint64_t, std::size_t> sizes;
+    bool operator==(const Copy& other) const {
+      return entries == other.entries && sizes == other.sizes &&
+             std::equal(contents.begin(), contents.end(), other.contents.begin(), other.contents.end(),
+                        [](const auto& a, const auto& b) { return a.first == b.first && *a.second == *b.second; });
+    }
+    friend std::uint64_t fingerprint(const Copy& copy) {
+      std::uint64_t print = copy.entries.size();
+      for (const auto& [file, bytes] : copy.contents) print = print * 31 + fingerprint(*bytes);
+      return print;
+    }
   };
 
   /// `names`: a directory of the same file system, for the second names.

@@ -13,9 +13,11 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/effort.hpp"
 #include "support/eventually.hpp"
 #include "support/forked.hpp"
 #include "support/place.hpp"
+#include "support/seed.hpp"
 
 namespace shared_dict::test {
 
@@ -25,6 +27,7 @@ using Say = std::function<void(const std::string&)>;
 template <class Body>
 void in_small_place(Body body, std::chrono::milliseconds deadline = kHangDeadline) {
   const Place place;
+  test_seed();  // the child has the same one
   const Ending ending = run_forked(
       [&](auto&& say) -> int {
         if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
@@ -35,7 +38,7 @@ void in_small_place(Body body, std::chrono::milliseconds deadline = kHangDeadlin
       },
       deadline);
   if (ending.exited && ending.status == Forked::kSkipped) {
-    WARN("skipped: mounting a tmpfs is not permitted here");
+    report_skipped("small place", "mounting a tmpfs is not permitted here");
     return;
   }
   SHARED_DICT_REQUIRE_ENDED_WELL(ending);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
@@ -80,6 +81,47 @@ TEST_CASE("a list of spans that leads elsewhere is refused") {
   });
   REQUIRE(error_of([&] { d.dict.insert(2, std::string(20'000, 'y')); }) == errc::corrupted);
   REQUIRE(d.dict.at(1) == "x");
+}
+
+// Its page is inside another run since then: its blocks would be somebody's bytes.
+TEST_CASE("a list of spans that leads to where a span was is refused") {
+  Damaged d({.heap_size = 1 << 16, .lock_timeout = 200ms});
+  REQUIRE(d.segment().identity().shard_count == 1);
+  inside::Shard& shard = d.segment().shard(0);
+  const auto for_each_run = [&](auto f) {
+    const inside::Writer writer(*d.attachment, 1s);
+    inside::PagePool(writer).for_each_run(f);
+  };
+  const std::string value(200, 'v');
+  std::uint32_t count = 0;
+  std::vector<std::uint32_t> spans;
+  while (spans.size() < 4) {
+    d.dict.insert(count++, value);
+    spans.clear();
+    for_each_run([&](std::uint32_t page, inside::PageWord word) {
+      if (word.kind() == inside::PageKind::span) spans.push_back(page);
+    });
+  }
+  for (std::uint32_t i = 0; i < count; ++i) d.dict.erase(i);
+  // One run instead of all of them.
+  std::uint32_t begin = 0;
+  std::uint32_t pages = 0;
+  for_each_run([&](std::uint32_t page, inside::PageWord word) {
+    if (word.kind() != inside::PageKind::free || word.pages() <= pages) return;
+    begin = page;
+    pages = word.pages();
+  });
+  const std::string large(std::size_t{pages} * d.segment().identity().page_bytes - 64, '\0');
+  d.dict.insert(1000, large);
+  std::erase_if(spans, [&](std::uint32_t page) { return page <= begin || page >= begin + pages; });
+  REQUIRE(spans.size() >= 2);
+  for (const std::uint32_t page : spans) {
+    INFO("page " << page);
+    for (auto& link : shard.partial) link = page + 1;
+    REQUIRE(error_of([&] { d.dict.insert(1, value); }) == errc::corrupted);
+    REQUIRE(d.dict.at(1000) == large);
+    SHARED_DICT_REQUIRE_SOUND(d.dict);  // repaired
+  }
 }
 
 // The next block is written to before it is known whether its key is there: it must not be one in use.

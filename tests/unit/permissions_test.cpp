@@ -16,6 +16,7 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
+#include "support/effort.hpp"
 #include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/place.hpp"
@@ -102,8 +103,7 @@ TEST_CASE("Options::permissions is the mode of the files, and the directory can 
 
 TEST_CASE("a user without permission is told so, and nothing is lost") {
   if (::geteuid() != 0) {
-    WARN("skipped: only root can take another user's place");
-    return;
+    return report_skipped("another user", "only root can take another user's place");
   }
   const Place place;
   fs::permissions(place.path(),
@@ -156,8 +156,7 @@ TEST_CASE("a place that may not be written is EACCES") {
 
 TEST_CASE("a dictionary of mode 0666 is shared with other users") {
   if (::geteuid() != 0) {
-    WARN("skipped: only root can take another user's place");
-    return;
+    return report_skipped("another user", "only root can take another user's place");
   }
   const Place place;
   fs::permissions(place.path(), fs::perms::all | fs::perms::sticky_bit);
@@ -182,8 +181,7 @@ TEST_CASE("a dictionary of mode 0666 is shared with other users") {
 
 TEST_CASE("a directory that another user prepared is not made into a dictionary of one's own") {
   if (::geteuid() != 0) {
-    WARN("skipped: only root can take another user's place");
-    return;
+    return report_skipped("another user", "only root can take another user's place");
   }
   const Place place;
   fs::create_directory(place.of("name"));

@@ -11,6 +11,7 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
+#include "support/effort.hpp"
 #include "support/expect.hpp"
 #include "support/small_place.hpp"
 
@@ -39,6 +40,11 @@ int fill(Words& d, int from) {
     const std::error_code code = error_of([&] { d.insert(key_of(i), value_of(i)); });
     if (code) return code == errc::heap_full ? i : -1;
   }
+}
+
+void told(const std::string& what, int stored, const char* then, int count) {
+  report("small place: " + what,
+         {{"items stored", static_cast<std::uint64_t>(stored)}, {then, static_cast<std::uint64_t>(count)}});
 }
 
 bool holds(const Words& d, int from, int to) {
@@ -76,6 +82,7 @@ TEST_CASE("a place filled to the brim by the dictionary refuses, keeps all, and 
     for (int i = end; i < end + end / 2; ++i) more += error_of([&] { d.insert(key_of(i), value_of(i)); }) ? 0 : 1;
     say("stored " + std::to_string(end) + ", and " + std::to_string(more) + " in place of " + std::to_string(end / 2));
     if (more < end / 4) return 16;
+    told("filled by the dictionary", end, "others stored in place of half of them", more);
     return d.audit().ok() ? 0 : 17;
   });
 }
@@ -93,6 +100,7 @@ TEST_CASE("a full place lets values be replaced by ones of the same size") {
     }
     say(std::to_string(refused) + " of " + std::to_string(end) + " refused");
     if (!holds(d, 0, end)) return 12;
+    told("values replaced", end, "replacements refused", refused);
     return d.audit().ok() ? 0 : 13;
   });
 }
@@ -112,6 +120,7 @@ TEST_CASE("a place that someone else fills refuses, and serves again when there 
     fs::remove(place / "ballast");
     const int more = fill(d, end);
     if (more < 5000 || !holds(other, 0, more)) return 13;
+    told("filled by someone else", end, "stored when there is space", more);
     return d.audit().ok() ? 0 : 14;
   });
 }
@@ -126,6 +135,7 @@ TEST_CASE("a full place is no place for a new dictionary, and a refused creation
     fs::remove(place / "ballast");
     Words d = Words::create("name", {.heap_size = kMiB, .directory = place});
     if (!d.insert("k", "v")) return 12;
+    report("small place: creation in a full one", {{"refused", 1}});
     return d.audit().ok() ? 0 : 13;
   });
 }
@@ -162,6 +172,7 @@ TEST_CASE("several processes share what a full place has, and none is hurt") {
       all_well = all_well && ending.ok();
     }
     say(said);
+    if (all_well) report("small place: several processes", {{"processes", 4}, {"rounds each", 10}, {"items at the end", d.size()}});
     return all_well && d.audit().ok() ? 0 : 10;
   });
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,8 @@
 #include "support/barrier.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
+#include "support/distinct.hpp"
+#include "support/image.hpp"
 #include "support/seed.hpp"
 #include "support/unique_name.hpp"
 
@@ -88,6 +91,34 @@ TEST_CASE("a unique name is never given twice and takes its dictionary with it")
     CHECK(std::filesystem::is_directory(directory));
   }
   CHECK_FALSE(std::filesystem::exists(directory));
+}
+
+struct OneByte {
+  int byte;
+  bool operator==(const OneByte&) const = default;
+};
+/// The same for every second one.
+std::uint64_t fingerprint(const OneByte& copy) { return static_cast<std::uint64_t>(copy.byte % 2); }
+
+TEST_CASE("an image that was there before is the same one, and one that has only its fingerprint isn't") {
+  Distinct<OneByte> images;
+  for (const int byte : {1, 2, 1, 3, 3, 2}) images.add({byte});
+  CHECK(images.seen() == 6);
+  REQUIRE(images.size() == 3);
+  CHECK(images[0].byte == 1);
+  CHECK(images[1].byte == 2);
+  CHECK(images[2].byte == 3);
+  CHECK(images.last() == 1);
+}
+
+TEST_CASE("images of the same bytes in other places are different ones") {
+  const Image::Copy first{{{0, 2}}, {'a', 'b'}};
+  const Image::Copy elsewhere{{{4096, 4098}}, {'a', 'b'}};
+  const Image::Copy other{{{0, 2}}, {'a', 'c'}};
+  CHECK(first == Image::Copy(first));
+  CHECK_FALSE(first == elsewhere);
+  CHECK(fingerprint(first) == fingerprint(Image::Copy(first)));
+  CHECK(fingerprint(first) != fingerprint(other));
 }
 
 TEST_CASE("the seed stays the same during a run") { CHECK(test_seed() == test_seed()); }

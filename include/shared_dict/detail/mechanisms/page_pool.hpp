@@ -87,6 +87,8 @@ class PagePool {
       }
     }
     add_free(first, length);
+    // It is inside now, and means nothing; but a list of spans with a flipped bit shall not come upon a span there.
+    if (first != page) segment_.page(page).word.store(0, std::memory_order_relaxed);  // relaxed: nobody is led there
   }
 
   std::uint32_t frontier() const noexcept {

@@ -42,9 +42,9 @@ Candidates bits_of(const StoredImage<Family>& image, Wanted wanted) {
   return all;
 }
 
-/// `count` random ones of them, a tenth of that under a sanitizer; all of them in a long run.
+/// `count` random ones of them, under a sanitizer as many as altogether fit a minute; all of them in a long run.
 Candidates sample(Candidates all, std::size_t count, std::uint64_t salt) {
-  if (kSanitized) count /= 10;
+  if (kSanitized) count /= 8;
   if (all.size() <= count || Effort(0).timed()) return all;
   std::mt19937_64 random(test_seed() ^ salt);
   std::shuffle(all.begin(), all.end(), random);
