@@ -11,7 +11,7 @@ declare -A programs=(
   [instructions]=""                      # what the main operations cost in instructions, under callgrind
   [clang]="crash"                        # clang, optimised; the other programs have it unoptimised, under the sanitizers
   [plain]="unit"                         # without what only Linux has: as on macOS          } clang without
-  [plain-all]="unit model processes crash kill_points faults fuzz"  # the same               } clang without
+  [plain-all]="unit model processes crash kill_points faults fuzz"  # all of it    } clang without
   [asan]="unit processes model crash kill_points faults"  # AddressSanitizer and UndefinedBehaviorSanitizer } optimisation, which
   [tsan]="unit"                                           # ThreadSanitizer                  } compiles fastest
   [fuzz]="operations segment values"     # fuzzers, with clang's libFuzzer and the sanitizers of asan
@@ -29,6 +29,7 @@ declare -A presets=([clang]=clang [plain]=plain-posix [plain-all]=plain-posix [a
 declare -A not_judged=(
   [asan]='crash/whatever instruction|however few descriptors are free'
   [plain]='flipped bit'
+  [plain-all]='flipped bit'
   [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent|flipped bit'
 )
 set -euo pipefail
