@@ -10,10 +10,10 @@
 declare -A programs=(
   [instructions]=""                      # what the main operations cost in instructions, under callgrind
   [clang]="crash"                        # clang, optimised; the other programs have it unoptimised, under the sanitizers
-  [plain]="unit"                         # without what only Linux has: as on macOS          } clang without
-  [plain-all]="unit model processes crash kill_points faults fuzz"  # all of it    } clang without
-  [asan]="unit processes model crash kill_points faults"  # AddressSanitizer and UndefinedBehaviorSanitizer } optimisation, which
-  [tsan]="unit"                                           # ThreadSanitizer                  } compiles fastest
+  [plain]="unit"                                                     # without what only Linux has: as on macOS          } clang without
+  [plain-all]="unit model processes crash kill_points faults fuzz"   # the same                                          } optimisation,
+  [asan]="unit processes model crash kill_points faults"             # AddressSanitizer and UndefinedBehaviorSanitizer   } which compiles
+  [tsan]="unit"                                                      # ThreadSanitizer                                   } fastest
   [fuzz]="operations segment values"     # fuzzers, with clang's libFuzzer and the sanitizers of asan
   [critical]=""                          # the protocols broken in twenty places, one at a time: tests/mutants.py
   [mutants]=""                           # in all places, and the same tests with nothing broken
