@@ -71,4 +71,6 @@ for benchmark in peers_bench size_bench items_bench latency_bench; do with_json 
 if [ -x "$build/benchmarks/micro_bench" ]; then
   "$build/benchmarks/micro_bench" ${quick[0]:+--benchmark_min_time=0.001}
 fi
+# Last, as it wants 3 GiB of memory, and 2 of the disk.
+"$build/benchmarks/snapshot_bench" "${quick[@]}"
 check_place

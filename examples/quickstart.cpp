@@ -51,7 +51,7 @@ void show_settings(const std::string& name) {
   std::cout << "colour = " << to_text(d.get("colour", Value("none"))) << "  (missing: the fallback)\n";
 
   // Read-modify-write is one atomic step, whoever else writes.
-  d.modify("tags", [](Value& v) { std::get<std::vector<std::string>>(v).push_back("program"); });
+  d.modify("tags", [](Value& v) { std::get<std::vector<std::string>>(v).emplace_back("program"); });
 
   std::cout << "all items, in no particular order:\n";
   for (const auto& [key, value] : d) std::cout << "  " << key << " = " << to_text(value) << '\n';

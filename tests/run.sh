@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh                          what runs on every change
-#   tests/run.sh PART...                  instructions | clang | plain | asan | tsan | fuzz | critical | windows | consumer | default | mutants
+#   tests/run.sh PART...                  instructions | clang | plain | plain-all | asan | tsan | fuzz | critical | windows | consumer | default | mutants
 #   tests/run.sh long SECONDS [PATTERN]   all that can go on for longer, or what of it has a name that contains PATTERN, for as long as
 #                                         SECONDS altogether: the test cases tagged [long], one after the other, `fuzzers`, all flipped
 #                                         bits, all mutants. Each prints what it did; what there is no time for is named.
 #
-# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `plain` and `mutants` run only when
-# they are asked for.
+# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `plain-all` and `mutants` run only
+# when they are asked for.
 declare -A programs=(
   [instructions]=""                      # what the main operations cost in instructions, under callgrind
   [clang]="crash"                        # clang, optimised; the other programs have it unoptimised, under the sanitizers
-  [plain]="unit processes kill_points"                    # without what only Linux has      } clang without
-  [asan]="unit flips processes model crash kill_points faults"  # AddressSanitizer and UndefinedBehaviorSanitizer } optimisation, which
-  [tsan]="unit"                                           # ThreadSanitizer                  } compiles fastest
+  [plain]="unit"                                                     # without what only Linux has: as on macOS          } clang without
+  [plain-all]="unit model processes crash kill_points faults fuzz"   # the same                                          } optimisation,
+  [asan]="unit flips processes model crash kill_points faults"       # AddressSanitizer and UndefinedBehaviorSanitizer   } which compiles
+  [tsan]="unit"                                                      # ThreadSanitizer                                   } fastest
   [fuzz]="operations segment values"     # fuzzers, with clang's libFuzzer and the sanitizers of asan
   [critical]=""                          # the protocols broken in twenty places, one at a time: tests/mutants.py
   [mutants]=""                           # in all places, and the same tests with nothing broken
@@ -21,7 +22,7 @@ declare -A programs=(
   [consumer]="fuzz"                      # install, use the package, make its documentation, and test what was installed
   [default]=""                           # g++, optimised, assertions on; all programs, the sources, the examples
 )
-declare -A presets=([clang]=clang [plain]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan)
+declare -A presets=([clang]=clang [plain]=plain-posix [plain-all]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan)
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
 # closes one at that moment, and a thread of the parent for a leak of the forked child. Single steps through what ASan adds take a quarter of
 # an hour; kill_points, which dies at each store without them, runs. UBSan needs descriptors to look at an object's type.
@@ -90,6 +91,17 @@ fuzz_all() {
   done
   for pid in "${pids[@]}"; do wait "$pid" || status=1; done
   return $status
+}
+
+# check_with TARGET PROGRAM: each version of these programs finds something else.
+check_with() {
+  local version
+  version=$("$2" --version) || version="no $2"
+  if [[ $version == *' 14.'* ]]; then
+    quietly cmake --build --preset default --target "$1"
+  else
+    echo "consumer: skipped $1, which is for version 14 of $2; here is: $(grep -m 1 -Ei 'version|no ' <<< "$version")"
+  fi
 }
 
 # What tests say that they did, as tests/support/effort.hpp prints it.
@@ -176,19 +188,19 @@ if [ "${1:-}" = long ]; then
 fi
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(instructions clang asan tsan fuzz critical windows consumer default)
+[ $# -gt 0 ] || parts=(instructions clang plain asan tsan fuzz critical windows consumer default)
 for part in "${parts[@]}"; do
   [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
 done
 cmake/setup.sh
 for part in "${parts[@]}"; do
   case $part in
-    clang | plain | asan | tsan | fuzz) cmake/setup.sh clang ;;&
+    clang | plain | plain-all | asan | tsan | fuzz) cmake/setup.sh clang ;;&
     critical | mutants) cmake/setup.sh python3 ;;
     windows) cmake/setup.sh g++-mingw-w64-x86-64-posix wine64 ;;
     consumer) cmake/setup.sh gdb python3 doxygen clang-tidy iwyu ;;
     default) # other ways to build, which share dictionaries with this one
-      cmake/setup.sh clang
+      cmake/setup.sh clang python3  # and python3 to look at the inspector's JSON
       [ "$(dpkg --print-architecture 2> /dev/null)" != amd64 ] || cmake/setup.sh g++-multilib libc++-dev libc++abi-dev
       ;;
     asan | tsan | fuzz) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
@@ -200,7 +212,7 @@ for part in "${parts[@]}"; do
   read -ra selected <<< "${programs[$part]}"
   began=$SECONDS
   case $part in
-    clang | plain | asan | tsan)
+    clang | plain | plain-all | asan | tsan)
       preset=${presets[$part]}
       configure_and_build "$preset" "${selected[@]}"
       run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"}
@@ -226,9 +238,8 @@ for part in "${parts[@]}"; do
       echo "consumer: installing, using the package in each way, and its documentation, clang-tidy and include-what-you-use"
       quietly cmake --preset default "${options[@]}"
       quietly cmake --build --preset default --target docs
-      # Each version finds something else.
-      [[ $(clang-tidy --version) != *' 14.'* ]] || quietly cmake --build --preset default --target tidy
-      [[ $(iwyu --version) != *' 14.'* ]] || quietly cmake --build --preset default --target iwyu
+      check_with tidy clang-tidy
+      check_with iwyu iwyu
       run_programs consumer -- --preset default
       echo "consumer: building ${selected[*]} against the installed package"
       quietly cmake -S tests -B build/installed -G Ninja -D CMAKE_BUILD_TYPE=Debug \

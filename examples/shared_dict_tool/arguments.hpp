@@ -11,7 +11,10 @@
 namespace tool {
 
 /// What the program ends with.
-enum Exit : int { kFine = 0, kNotFound = 1, kWrongUse = 2, kFailed = 3 };
+inline constexpr int kFine = 0;
+inline constexpr int kNotFound = 1;
+inline constexpr int kWrongUse = 2;
+inline constexpr int kFailed = 3;
 
 struct WrongUse : std::runtime_error {
   using std::runtime_error::runtime_error;

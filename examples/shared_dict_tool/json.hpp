@@ -12,8 +12,8 @@ std::string json_string(std::string_view text);
 /// An object or an array that grows; its parts are JSON already.
 class Json {
  public:
-  static Json object() { return Json('{', '}'); }
-  static Json array() { return Json('[', ']'); }
+  static Json object() { return {'{', '}'}; }
+  static Json array() { return {'[', ']'}; }
 
   Json& add(std::string_view name, const std::string& json) { return add(json_string(name) + ": " + json); }
   Json& text(std::string_view name, std::string_view value) { return add(name, json_string(value)); }

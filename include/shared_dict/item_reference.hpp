@@ -96,6 +96,17 @@ class ItemReference {
   /// Reads, as at(), and compares. Requires that values have `==`.
   friend bool operator==(const ItemReference& reference, const V& value) { return static_cast<V>(reference) == value; }
 
+  /// Reads both, one after the other, and compares.
+  friend bool operator==(const ItemReference& a, const ItemReference& b) { return static_cast<V>(a) == static_cast<V>(b); }
+
+  /// Reads, as at(), and compares with a number of another type as numbers compare: in the type common to both.
+  template <class Number>
+    requires(std::is_arithmetic_v<V> && std::is_arithmetic_v<Number> && !std::is_same_v<V, Number>)
+  friend bool operator==(const ItemReference& reference, Number value) {
+    using Common = std::common_type_t<V, Number>;
+    return static_cast<Common>(static_cast<V>(reference)) == static_cast<Common>(value);
+  }
+
  private:
   friend SharedDict<K, V>;
   ItemReference(SharedDict<K, V>& dict, K key) : dict_(dict), key_(std::move(key)) {}

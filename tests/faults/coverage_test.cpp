@@ -56,6 +56,18 @@ std::set<std::string> imports() {
   return names;
 }
 
+/// What has a stand-in elsewhere, or is about PID namespaces and start times, which only /proc tells.
+bool of_linux_only(FallibleCall call) {
+  switch (call) {
+    case FallibleCall::fallocate:
+    case FallibleCall::futex:
+    case FallibleCall::stat:
+    case FallibleCall::fopen:
+    case FallibleCall::fread: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("no function of the system goes past the faults") {
@@ -134,6 +146,6 @@ TEST_CASE("each kind of call is met") {
     const auto call = static_cast<FallibleCall>(i);
     if (call == FallibleCall::kill || call == FallibleCall::faccessat) continue;  // only where somebody has meddled with the files
     INFO(name_of(call));
-    CHECK(calls_so_far()[i] > before[i]);
+    CHECK((calls_so_far()[i] > before[i]) == (kLinuxCalls || !of_linux_only(call)));
   }
 }

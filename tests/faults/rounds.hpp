@@ -20,6 +20,13 @@ namespace shared_dict::test {
 
 inline const std::string kName = "faulty";
 
+/// Whether the library calls what only Linux has: see platform/system.hpp.
+#if defined(SHARED_DICT_LINUX)
+inline constexpr bool kLinuxCalls = true;
+#else
+inline constexpr bool kLinuxCalls = false;
+#endif
+
 template <class Dict>
 using Contents = std::map<typename Dict::key_type, typename Dict::mapped_type>;
 

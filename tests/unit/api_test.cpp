@@ -320,6 +320,23 @@ TEST_CASE("string keys may be given as literal, view or string") {
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
+TEST_CASE("d[key] compares with numbers of any type, with texts, and with another item") {
+  const UniqueName name;
+  auto counters = SharedDict<std::string, std::int64_t>::create(name.str());
+  counters["three"] = 3;
+  counters["four"] = 4;
+  REQUIRE((counters["three"] == 3));
+  REQUIRE((3U == counters["three"]));
+  REQUIRE((counters["three"] != 3.5));
+  REQUIRE((counters["three"] != counters["four"]));
+  REQUIRE((counters["three"] == counters["three"]));
+  const UniqueName other;
+  auto words = Words::create(other.str());
+  words["k"] = "text";
+  REQUIRE((words["k"] == "text"));
+  REQUIRE((words["k"] != std::string("texts")));
+}
+
 TEST_CASE("try_get replaces whatever was in its out parameter") {
   const UniqueName name;
   Words d = Words::create(name.str(), {.heap_size = kMiB});
