@@ -2,13 +2,16 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <limits>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -239,6 +242,19 @@ TEST_CASE("long vectors of what can't be made of nothing come back") {
   std::vector<Given> out(value.begin(), value.begin() + 100);
   REQUIRE(d.try_get(1, out));
   REQUIRE(out == value);
+}
+
+TEST_CASE("a long value fits after garbage that didn't") {
+  std::vector<std::uint64_t> out;
+  detail::Room<std::vector<std::uint64_t>> room(out);
+  REQUIRE(room(3) == nullptr);
+  REQUIRE_FALSE(room.fits);
+  const std::vector<std::uint64_t> stored(10'000, 7);
+  const auto bytes = std::as_bytes(std::span(stored));
+  REQUIRE(room.is_to_grow(bytes.size()));
+  if (!room.made_of(bytes.data(), bytes.size())) std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
+  REQUIRE(room.fits);
+  REQUIRE(out == stored);
 }
 
 TEST_CASE("long vectors come back whatever their elements' size and whatever they are read into") {

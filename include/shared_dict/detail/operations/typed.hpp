@@ -178,6 +178,7 @@ class Room {
   bool made_of(const std::byte* shared, std::size_t size) {
     if constexpr (kGrows && kCopiesPairs && alignof(typename V::value_type) <= kWord) {
       touched = true;
+      fits = true;  // whatever was found before, which was there no more
       const auto* const first = reinterpret_cast<const typename V::value_type*>(hidden(shared));
       out_.assign(first, first + size / kElement);
       static_cast<void>(hidden(shared));
