@@ -263,12 +263,15 @@ TEST_CASE(
       dictionary.pool().dirty.store(1);
       return !test::error_of([&] { REQUIRE(check(dictionary, PagePool(dictionary.writer())).empty()); });
     };
-    // From the highest page down is the order of the stores: the rest of a cut before its head, a merged head last.
+    // From the highest page down is the order of the stores: the rest of a cut before its head, a merged head last, and only then the word of
+    // what is inside a run now goes.
+    std::reverse(changed.begin(), changed.end());
+    std::stable_partition(changed.begin(), changed.end(), [&](std::uint32_t page) { return after[page] != 0; });
     for (std::size_t stored = 0; stored <= changed.size(); ++stored) {
       for (std::uint32_t page = 0; page < old_frontier; ++page)
         dictionary.segment().page(page).word.store(before[page]);
       for (std::size_t k = 0; k < stored; ++k) {
-        const std::uint32_t page = changed[changed.size() - 1 - k];
+        const std::uint32_t page = changed[k];
         dictionary.segment().page(page).word.store(after[page]);
       }
       if (new_frontier == old_frontier || stored == 0) {
