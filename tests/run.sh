@@ -1,21 +1,20 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh                          what runs on every change
-#   tests/run.sh PART...                  instructions | clang | plain | plain-all | asan | tsan | fuzz | critical | windows | consumer | default | mutants
+#   tests/run.sh PART...                  instructions | clang | plain | asan | tsan | fuzz | critical | windows | consumer | default | mutants
 #   tests/run.sh long SECONDS [PATTERN]   all that can go on for longer, or what of it has a name that contains PATTERN, for as long as
 #                                         SECONDS altogether: the test cases tagged [long], one after the other, the fuzzers, more
 #                                         flipped bits, all of them under the sanitizers, all mutants. Each prints what it did; what there
 #                                         is no time for is named.
 #
-# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `plain-all` and `mutants` run only
-# when they are asked for.
+# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `plain` and `mutants` run only when
+# they are asked for.
 declare -A programs=(
   [instructions]=""                      # what the main operations cost in instructions, under callgrind
-  [clang]="crash"                        # clang, optimised; the other programs have it unoptimised, under the sanitizers
-  [plain]="unit"                                                     # without what only Linux has: as on macOS          } clang without
-  [plain-all]="unit model processes crash kill_points faults fuzz"   # the same                                          } optimisation,
-  [asan]="unit flips processes model crash kill_points faults"       # AddressSanitizer and UndefinedBehaviorSanitizer   } which compiles
-  [tsan]="unit"                                                      # ThreadSanitizer                                   } fastest
+  [clang]="crash"                        # clang, optimised, where its instructions matter; elsewhere it is unoptimised, under the sanitizers
+  [plain]="unit model processes crash kill_points faults fuzz"       # without what only Linux has: as on macOS          } clang without
+  [asan]="unit flips processes model crash kill_points faults"       # AddressSanitizer and UndefinedBehaviorSanitizer   } optimisation, which
+  [tsan]="unit"                                                      # ThreadSanitizer                                   } compiles fastest
   [fuzz]="operations segment values"     # fuzzers, with clang's libFuzzer and the sanitizers of asan
   [critical]=""                          # the protocols broken in twenty places, one at a time: tests/mutants.py
   [mutants]=""                           # in all places, and the same tests with nothing broken
@@ -23,7 +22,7 @@ declare -A programs=(
   [consumer]="fuzz"                      # install, use the package, make its documentation, and test what was installed
   [default]=""                           # g++, optimised, assertions on; all programs, the sources, the examples
 )
-declare -A presets=([clang]=clang [plain]=plain-posix [plain-all]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan)
+declare -A presets=([clang]=clang [plain]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan)
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
 # closes one at that moment, and a thread of the parent for a leak of the forked child. Single steps through what ASan adds take a quarter of
 # an hour; kill_points, which dies at each store without them, runs. UBSan needs descriptors to look at an object's type.
@@ -31,6 +30,8 @@ declare -A not_judged=(
   [asan]='crash/whatever instruction|however few descriptors are free'
   [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent'
 )
+# What of them a part is about, if not all.
+declare -A only=([clang]='crash/whatever instruction')
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source cmake/scripts.sh
@@ -189,14 +190,14 @@ if [ "${1:-}" = long ]; then
 fi
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(instructions clang plain asan tsan fuzz critical windows consumer default)
+[ $# -gt 0 ] || parts=(instructions clang asan tsan fuzz critical windows consumer default)
 for part in "${parts[@]}"; do
   [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
 done
 cmake/setup.sh
 for part in "${parts[@]}"; do
   case $part in
-    clang | plain | plain-all | asan | tsan | fuzz) cmake/setup.sh clang ;;&
+    clang | plain | asan | tsan | fuzz) cmake/setup.sh clang ;;&
     critical | mutants) cmake/setup.sh python3 ;;
     windows) cmake/setup.sh g++-mingw-w64-x86-64-posix wine64 ;;
     consumer) cmake/setup.sh gdb python3 doxygen clang-tidy iwyu ;;
@@ -213,10 +214,10 @@ for part in "${parts[@]}"; do
   read -ra selected <<< "${programs[$part]}"
   began=$SECONDS
   case $part in
-    clang | plain | plain-all | asan | tsan)
+    clang | plain | asan | tsan)
       preset=${presets[$part]}
       configure_and_build "$preset" "${selected[@]}"
-      run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"}
+      run_programs "${selected[@]}" -- --preset "$preset" ${only[$part]:+-R "${only[$part]}"} ${not_judged[$part]:+-E "${not_judged[$part]}"}
       show_counts "build/$preset/Testing/Temporary/LastTest.log"
       ;;
     fuzz)

@@ -110,6 +110,15 @@ set(SHARED_DICT_FAULTS_TESTS
     objects_test.cpp
     recovery_test.cpp
     words_test.cpp)
+set(SHARED_DICT_PLAIN_TESTS
+    ../unit/interface_test.cpp
+    ../unit/lifecycle_test.cpp
+    ../unit/lock_file_test.cpp
+    ../unit/owner_lock_test.cpp
+    ../unit/platform_file_test.cpp
+    ../unit/platform_futex_test.cpp
+    ../unit/platform_process_test.cpp
+    ../unit/waiting_test.cpp)
 set(SHARED_DICT_FUZZ_TESTS
     replay_test.cpp)
 set(SHARED_DICT_FUZZERS
