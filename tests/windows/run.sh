@@ -60,7 +60,7 @@ if [ $# -eq 0 ]; then
   names=$(timeout 300 "$wine" "$build/tests.exe" --list-test-names-only < /dev/null 2> /dev/null | tr -d '\r') || true  # its status is their number
   [ -n "$names" ] || fail "there are no tests"
   for ((i = 0; i < $(nproc); ++i)); do
-    awk -v n="$(nproc)" -v i=$i 'NR % n == i' <<< "$names" > "$work/tests_$i"
+    awk -v n="$(nproc)" -v i=$i 'NR % n == i' <<< "$names" | sed 's/,/\\,/g' > "$work/tests_$i"  # a comma would end the name
     shares+=("$(as_windows "$work/tests_$i")")
   done
 fi
@@ -80,4 +80,5 @@ left=$(ls -A "$place")
 [ -z "$left" ] || { echo "$left" > "$log"; fail "files are left behind"; }
 grep -a '^proof:' "$log" || true
 count=$(sed -nE 's/^All tests passed.* in ([0-9]+) test cases?.*/\1/p' "$log" | tr -d '\r' | awk '{ sum += $1 } END { print sum }')
+[ $# -gt 0 ] || [ "$count" -eq "$(wc -l <<< "$names")" ] || fail "only $count of $(wc -l <<< "$names") tests ran"
 echo "Windows tests under $("$wine" --version): $count run, $count passed; compiled in $built s, run in $(($(date +%s) - begin)) s"
