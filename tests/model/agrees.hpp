@@ -14,7 +14,6 @@
 #include "support/expect.hpp"
 #include "support/families.hpp"
 #include "support/model.hpp"
-#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/unique_name.hpp"
 
@@ -25,7 +24,6 @@ inline constexpr std::size_t kKiB = 1024;
 /// `roomy` and `tight`: the heap sizes of the first two.
 template <class Family>
 void agrees(const char* what, std::size_t operations, std::size_t keys, std::size_t roomy, std::size_t tight) {
-  if (kSanitized) operations /= 3;  // each takes some ten times as long
   ModelCounts sum{};
   Effort effort(1);
   while (effort.more()) {
@@ -43,7 +41,7 @@ void agrees(const char* what, std::size_t operations, std::size_t keys, std::siz
       INFO("heap_size " << heap_size << ", " << counts.refused << " refused");
       REQUIRE(counts.stored > 0);
       if (which == 0) REQUIRE(counts.refused == 0);
-      if (which != 0) REQUIRE(counts.refused > (kSanitized ? 15 : 50));
+      if (which != 0) REQUIRE(counts.refused > 50);
       SHARED_DICT_REQUIRE_SOUND(dict);
       sum.operations += counts.operations;
       sum.refused += counts.refused;
