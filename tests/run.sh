@@ -11,8 +11,8 @@
 # they are asked for.
 declare -A programs=(
   [instructions]=""                      # what the main operations cost in instructions, under callgrind
-  [clang]="crash"                        # clang, optimised, where its instructions matter; elsewhere it is unoptimised, under the sanitizers
-  [plain]="unit model processes crash kill_points faults fuzz"       # without what only Linux has: as on macOS          } clang without
+  [clang]="steps"                        # clang, optimised, where its instructions matter; elsewhere it is unoptimised, under the sanitizers
+  [plain]="unit model processes steps crash kill_points faults fuzz" # without what only Linux has: as on macOS          } clang without
   [asan]="unit flips processes model crash kill_points faults"       # AddressSanitizer and UndefinedBehaviorSanitizer   } optimisation, which
   [tsan]="unit"                                                      # ThreadSanitizer                                   } compiles fastest
   [fuzz]="operations segment values"     # fuzzers, with clang's libFuzzer and the sanitizers of asan
@@ -24,14 +24,12 @@ declare -A programs=(
 )
 declare -A presets=([clang]=clang [plain]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan)
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
-# closes one at that moment, and a thread of the parent for a leak of the forked child. Single steps through what ASan adds take a quarter of
-# an hour; kill_points, which dies at each store without them, runs. UBSan needs descriptors to look at an object's type.
+# closes one at that moment, and a thread of the parent for a leak of the forked child. UBSan needs descriptors to look at an object's type.
+# And `steps` isn't in asan: single steps through what ASan adds take a quarter of an hour. kill_points, which dies at each store, is.
 declare -A not_judged=(
-  [asan]='crash/whatever instruction|however few descriptors are free'
+  [asan]='however few descriptors are free'
   [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent'
 )
-# What of them a part is about, if not all.
-declare -A only=([clang]='crash/whatever instruction')
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source cmake/scripts.sh
@@ -136,7 +134,7 @@ long_fixed() {
       cmake/setup.sh clang libclang-rt-dev && configure_and_build clang-asan-ubsan flips &&
         long_case 1 build/clang-asan-ubsan/tests/shared_dict_flips "$flipped"
       ;;
-    *mutants) cmake/setup.sh python3 && python3 tests/mutants.py ;;
+    *mutants) cmake/setup.sh clang python3 && python3 tests/mutants.py ;;
   esac
 }
 
@@ -154,8 +152,8 @@ long_run() {
       echo "no time for $case: that takes ${lasts[$case]} s"
     fi
   done
-  configure_and_build default flips model processes crash kill_points faults
-  for program in build/default/tests/shared_dict_{flips,model,processes,crash,kill_points,faults}; do
+  configure_and_build default flips model processes steps crash kill_points faults
+  for program in build/default/tests/shared_dict_{flips,model,processes,steps,crash,kill_points,faults}; do
     while IFS= read -r case; do
       [[ -z $case || $case != *"$pattern"* ]] || cases+=("$program" "$case")
     done < <(list_long_cases "$program")
@@ -197,7 +195,7 @@ done
 cmake/setup.sh
 for part in "${parts[@]}"; do
   case $part in
-    clang | plain | asan | tsan | fuzz) cmake/setup.sh clang ;;&
+    clang | plain | asan | tsan | fuzz | critical | mutants) cmake/setup.sh clang ;;&
     critical | mutants) cmake/setup.sh python3 ;;
     windows) cmake/setup.sh g++-mingw-w64-x86-64-posix wine64 ;;
     consumer) cmake/setup.sh gdb python3 doxygen clang-tidy iwyu ;;
@@ -210,6 +208,7 @@ for part in "${parts[@]}"; do
 done
 make_place
 
+declare -A passed=()
 for part in "${parts[@]}"; do
   read -ra selected <<< "${programs[$part]}"
   began=$SECONDS
@@ -217,7 +216,7 @@ for part in "${parts[@]}"; do
     clang | plain | asan | tsan)
       preset=${presets[$part]}
       configure_and_build "$preset" "${selected[@]}"
-      run_programs "${selected[@]}" -- --preset "$preset" ${only[$part]:+-R "${only[$part]}"} ${not_judged[$part]:+-E "${not_judged[$part]}"}
+      run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"}
       show_counts "build/$preset/Testing/Temporary/LastTest.log"
       ;;
     fuzz)
@@ -253,7 +252,8 @@ for part in "${parts[@]}"; do
       configure_and_build default
       log=$(mktemp)
       status=0
-      ctest --preset default --no-label-summary -j "$jobs" < /dev/null | tee "$log" || status=$?
+      # The tests of a part that has just run with the same build need not run again.
+      ctest --preset default --no-label-summary -j "$jobs" ${passed[consumer]:+-LE '^consumer$'} < /dev/null | tee "$log" || status=$?
       show_counts build/default/Testing/Temporary/LastTest.log
       grep -E 'tests passed|^Total Test time' "$log" || true
       rm -f "$log"
@@ -261,5 +261,6 @@ for part in "${parts[@]}"; do
       ;;
   esac
   echo "$part: $((SECONDS - began)) s"
+  passed[$part]=1
 done
 check_place

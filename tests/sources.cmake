@@ -82,17 +82,18 @@ set(SHARED_DICT_PROCESSES_TESTS
     torn_read_test.cpp
     view_rounds_test.cpp
     waiting_test.cpp)
-set(SHARED_DICT_CRASH_TESTS
-    batch_kill_test.cpp
+set(SHARED_DICT_STEPS_TESTS
     changes.cpp
     every_step_lifecycle_test.cpp
     every_step_test.cpp
+    lives.cpp
+    second_death_test.cpp)
+set(SHARED_DICT_CRASH_TESTS
+    batch_kill_test.cpp
     exit_test.cpp
     kill_everyone_test.cpp
     kill_test.cpp
-    lives.cpp
     loan_kill_test.cpp
-    second_death_test.cpp
     soak_test.cpp)
 set(SHARED_DICT_KILL_POINTS_TESTS
     changes_test.cpp

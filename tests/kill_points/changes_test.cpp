@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
-#include "crash/changes.hpp"
-#include "crash/deaths.hpp"
+#include "steps/changes.hpp"
+#include "steps/deaths.hpp"
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/killed.hpp"

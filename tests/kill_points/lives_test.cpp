@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "crash/life.hpp"
+#include "steps/life.hpp"
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/killed.hpp"

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "crash/changes.hpp"
-#include "crash/second_deaths.hpp"
+#include "steps/changes.hpp"
+#include "steps/second_deaths.hpp"
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/killed.hpp"

@@ -359,7 +359,7 @@ TEST_CASE("storms of creating, attaching, removing, forking, exec, exit and kill
   const Adoption adoption;
   const SharedArea<Weather> weather;
   std::uint64_t kills = 0;
-  Effort effort(kSanitized ? 3 : 24);
+  Effort effort(kSanitized ? 3 : 12);
   while (effort.more()) {
     INFO("storm " << effort.done());
     // Some without kills: then nobody may leave anything even for a moment.

@@ -21,7 +21,7 @@ endfunction()
 
 list(TRANSFORM SHARED_DICT_HEADERS REPLACE "^include/" "")
 check_list(cmake/headers.cmake include/ *.hpp ${SHARED_DICT_HEADERS})
-foreach(folder IN ITEMS unit flips model processes crash faults kill_points)
+foreach(folder IN ITEMS unit flips model processes steps crash faults kill_points)
   string(TOUPPER ${folder} name)
   check_list(tests/sources.cmake tests/${folder}/ *.cpp ${SHARED_DICT_${name}_TESTS})
 endforeach()

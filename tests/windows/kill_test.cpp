@@ -142,7 +142,7 @@ class Arena {
 TEST_CASE("terminated processes lose nothing that was acknowledged and lock nobody out") {
   INFO("SHARED_DICT_SEED=" << test_seed());
   Arena arena;
-  Effort effort(200);
+  Effort effort(100);
   while (effort.more()) {
     INFO("after " << arena.kills << " kills");
     arena.kill_one(arena.random() % kWorkers, arena.random() % 3 == 0);

@@ -1,4 +1,4 @@
-#include "crash/changes.hpp"
+#include "steps/changes.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -6,7 +6,7 @@
 #include <iostream>
 #include <vector>
 
-#include "crash/change.hpp"
+#include "steps/change.hpp"
 #include "support/catch.hpp"
 #include "support/distinct.hpp"
 #include "support/sanitized.hpp"

@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <string>
 
-#include "crash/changes.hpp"
-#include "crash/deaths.hpp"
-#include "crash/second_deaths.hpp"
+#include "steps/changes.hpp"
+#include "steps/deaths.hpp"
+#include "steps/second_deaths.hpp"
 #include "support/catch.hpp"
 #include "support/distinct.hpp"
 #include "support/effort.hpp"
@@ -57,10 +57,10 @@ void kill_twice(const std::string& what, const Setting<V>& setting, std::uint64_
 
 }  // namespace
 
-TEST_CASE("whatever instruction the recoverer of words is killed at, the next one starts over", "[long][one_core]") {
+TEST_CASE("whatever instruction the recoverer of words is killed at, the next one starts over", "[long]") {
   kill_twice("words", words(), 5);
 }
 
-TEST_CASE("whatever instruction the recoverer of numbers is killed at, the next one starts over", "[long][one_core]") {
+TEST_CASE("whatever instruction the recoverer of numbers is killed at, the next one starts over", "[long]") {
   kill_twice("numbers", numbers(), 2);
 }

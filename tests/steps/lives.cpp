@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "crash/life.hpp"
+#include "steps/life.hpp"
 
 namespace shared_dict::test {
 namespace {

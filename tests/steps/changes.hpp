@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "crash/change.hpp"
+#include "steps/change.hpp"
 
 namespace shared_dict::test {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "crash/change.hpp"
+#include "steps/change.hpp"
 #include "support/catch.hpp"
 #include "support/effort.hpp"
 #include "support/seed.hpp"

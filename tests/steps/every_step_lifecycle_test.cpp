@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "crash/life.hpp"
+#include "steps/life.hpp"
 #include "support/catch.hpp"
 #include "support/distinct.hpp"
 #include "support/effort.hpp"
@@ -56,7 +56,7 @@ std::size_t check_all(Scene& scene, const Life& life, const Distinct<PlaceImage:
 }  // namespace
 
 TEST_CASE("whatever instruction a process is killed at in its life, the dictionary is there whole or not at all",
-          "[long][one_core]") {
+          "[long]") {
   if (!Stepped::possible()) {
     WARN("ptrace isn't permitted here: only the kill points show what a death leaves");
     report("kill at every instruction: life cycle: left to the kill points, as ptrace isn't permitted",

@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <string>
 
-#include "crash/changes.hpp"
-#include "crash/deaths.hpp"
+#include "steps/changes.hpp"
+#include "steps/deaths.hpp"
 #include "support/catch.hpp"
 #include "support/distinct.hpp"
 #include "support/effort.hpp"
@@ -48,7 +48,7 @@ void kill_everywhere(const std::string& what, const Setting<V>& setting) {
 }
 
 template <class V>
-void test(const std::string& what, const Setting<V>& setting) {
+void test_setting(const std::string& what, const Setting<V>& setting) {
   if (Stepped::possible()) return kill_everywhere(what, setting);
   WARN("ptrace isn't permitted here: only the kill points show what a death leaves");
   report("kill at every instruction: " + what + ": left to the kill points, as ptrace isn't permitted",
@@ -58,19 +58,19 @@ void test(const std::string& what, const Setting<V>& setting) {
 }  // namespace
 
 TEST_CASE("whatever instruction of a change of words a process is killed at, the change is done or not begun",
-          "[long][one_core]") {
-  test("words", words());
+          "[long]") {
+  test_setting("words", words());
 }
 
 TEST_CASE("whatever instruction of a change of numbers a process is killed at, the change is done or not begun",
-          "[long][one_core]") {
-  test("numbers", numbers());
+          "[long]") {
+  test_setting("numbers", numbers());
 }
 
-TEST_CASE("whatever instruction a process is killed at where items are counted, the count is right", "[long][one_core]") {
-  test("max_items", limited());
+TEST_CASE("whatever instruction a process is killed at where items are counted, the count is right", "[long]") {
+  test_setting("max_items", limited());
 }
 
-TEST_CASE("whatever instruction a process is killed at in a full heap, the heap is full and sound", "[long][one_core]") {
-  test("full heap", full());
+TEST_CASE("whatever instruction a process is killed at in a full heap, the heap is full and sound", "[long]") {
+  test_setting("full heap", full());
 }
