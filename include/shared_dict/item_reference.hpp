@@ -107,6 +107,14 @@ class ItemReference {
     return static_cast<Common>(static_cast<V>(reference)) == static_cast<Common>(value);
   }
 
+  /// The same for what a V can be made of, though not implicitly: a std::string_view where V is std::string.
+  template <class U>
+    requires(!std::is_arithmetic_v<V> && !std::is_convertible_v<const U&, const V&> && std::is_constructible_v<V, const U&>) &&
+            requires(const V& v, const U& u) { v == u; }
+  friend bool operator==(const ItemReference& reference, const U& value) {
+    return static_cast<V>(reference) == value;
+  }
+
  private:
   friend SharedDict<K, V>;
   ItemReference(SharedDict<K, V>& dict, K key) : dict_(dict), key_(std::move(key)) {}

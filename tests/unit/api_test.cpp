@@ -231,6 +231,12 @@ TEST_CASE("the subscript takes what can be assigned to a value") {
   d["k"] = view;
   REQUIRE(d.at("k") == "lvalue");
 
+  // And compares with it.
+  REQUIRE(d["k"] == view);
+  REQUIRE(view == d["k"]);
+  REQUIRE(d["k"] != std::string_view(text));
+  REQUIRE_THROWS_AS(d["none"] == view, std::out_of_range);
+
   // One element to another, of this or another dictionary, by its value: a reference that is kept is no item.
   const UniqueName other_name;
   SharedDict<int, std::string> other = SharedDict<int, std::string>::create(other_name.str(), {.heap_size = kMiB});
