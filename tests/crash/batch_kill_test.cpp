@@ -26,6 +26,7 @@
 #include "support/forked.hpp"
 #include "support/pages.hpp"
 #include "support/pattern.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
@@ -173,7 +174,7 @@ class Arena {
 
 TEST_CASE("kills in the middle of updates leave each of them whole or undone", "[long]") {
   INFO("SHARED_DICT_SEED=" << test_seed());
-  Arena<Moving>().run(500, "values that move");
+  Arena<Moving>().run(kSanitized ? 100 : 500, "values that move");
 }
 
 TEST_CASE("kills in the middle of updates in place leave each of them whole or undone", "[long]") {

@@ -12,13 +12,14 @@
 #include "support/catch.hpp"
 #include "support/expect.hpp"
 #include "support/place.hpp"
+#include "support/sanitized.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::test;
 
 namespace {
 
-constexpr std::uint64_t kRounds = 200'000;
+constexpr std::uint64_t kRounds = kSanitized ? 40'000 : 200'000;
 constexpr std::uint64_t kKeys = 64;
 
 /// Many keys: two that have one lock would show nothing, as taking it orders their writes.

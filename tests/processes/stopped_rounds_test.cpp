@@ -22,6 +22,7 @@
 #include "support/forked.hpp"
 #include "support/lock_words.hpp"
 #include "support/pattern.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
@@ -287,7 +288,7 @@ class Arena {
 TEST_CASE("writers that are stopped at any moment stop no reader and lose no lock", "[long]") {
   INFO("SHARED_DICT_SEED=" << test_seed());
   Arena arena;
-  constexpr std::uint64_t kWithLock = 300;
+  constexpr std::uint64_t kWithLock = kSanitized ? 60 : 300;
   Effort effort(4 * kWithLock);  // at the most: a third of them hold none
   std::uint64_t inside = 0;
   while (effort.more_until(arena.with_lock >= kWithLock)) {

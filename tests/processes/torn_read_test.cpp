@@ -19,6 +19,7 @@
 #include "support/child.hpp"
 #include "support/expect.hpp"
 #include "support/pattern.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
@@ -171,7 +172,7 @@ const RegisterChild kSmall("torn read: small", [](std::vector<std::string> args)
   };
   barrier.arrive_and_wait();
   if (writes) {
-    for (int turn = 0; turn < 300'000; ++turn) {
+    for (int turn = 0; turn < (kSanitized ? 60'000 : 300'000); ++turn) {
       const auto key = static_cast<std::uint32_t>(random() % 8);
       const std::uint64_t low = random() & 0xFFFF'FFFF;
       words.insert_or_assign(key, word_of(key, low));
@@ -204,7 +205,7 @@ TEST_CASE("readers in other processes never see half a value, an older one, or m
   std::vector<Child> children;
   const auto start = [&](const char* role, unsigned number) {
     children.push_back(Child::start(role, {name.str(), std::to_string(number), barrier.token(), progress.token(),
-                                           std::to_string(test_seed()), "120000"}));
+                                           std::to_string(test_seed()), kSanitized ? "30000" : "120000"}));
   };
   for (unsigned i = 0; i < kWriters; ++i) start("torn read: writer", i);
   for (unsigned i = 0; i < kReaders; ++i) start("torn read: reader", i);

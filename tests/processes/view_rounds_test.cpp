@@ -18,6 +18,7 @@
 #include "support/eventually.hpp"
 #include "support/expect.hpp"
 #include "support/pattern.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 #include "support/shared_area.hpp"
 #include "support/unique_name.hpp"
@@ -110,7 +111,7 @@ const RegisterChild kOverwriter("view rounds: overwriter", [](std::vector<std::s
 
 // Whether the writer sees the pin, or the viewer the write, is decided within the time that a store needs to get out of a processor.
 TEST_CASE("no word changes under short views of a value that is overwritten all the time") {
-  constexpr int kViews = 4'000'000;
+  constexpr int kViews = kSanitized ? 400'000 : 4'000'000;
   const UniqueName name;
   Sames d = Sames::create(name.str(), {.heap_size = 1 << 20});
   d.insert(0, Same::of(0));
