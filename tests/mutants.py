@@ -26,7 +26,8 @@ FLAGS = ["-std=c++20", "-D_GLIBCXX_ASSERTIONS", "-w"]
 UNJUDGED = "not judged: ptrace isn't permitted"
 ATTEMPTS = 3
 SECONDS = 300  # for one test program: far more than it takes when nothing is broken
-STEPS = "steps/"  # these run beside each other, and each instruction takes a while
+STEPS = "steps/"  # these run beside each other
+OPTIMISED = (STEPS, "processes/")  # where each instruction takes a while, or a store is to wait behind the load that follows it
 # What a test program consists of beside the file of the test and the main program.
 PARTS = {
     "steps/every_step_test.cpp": ("steps/changes.cpp",),
@@ -294,7 +295,7 @@ class Workshop:
         sources = folder / "test.cpp"  # as one file, for which the headers are read once
         sources.write_text("".join(f'#include "{part}"\n' for part in (test_file, *PARTS.get(test_file, ()))))
         program = folder / "test"
-        test = self.compile(sources, include, folder / "test.o", optimised=test_file.startswith(STEPS))
+        test = self.compile(sources, include, folder / "test.o", optimised=test_file.startswith(OPTIMISED))
         subprocess.run([COMPILER, *map(str, (test, *self.main)), "-lpthread", "-ldl", "-o", str(program)], check=True)
         return program
 
