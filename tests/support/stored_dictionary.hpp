@@ -62,7 +62,7 @@ struct StoredDictionary {
   /// The moment of a clear, and nothing of what follows it.
   void clear_for_readers() const {
     detail::Word64& generation = segment().header().clear_generation;
-    generation = detail::CheckedCount(generation).next().bits();
+    generation.store(detail::CheckedCount(generation).next().bits());
   }
   std::uint64_t pages_in_use() const {
     const detail::PagePool pool(writer());
