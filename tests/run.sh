@@ -124,7 +124,7 @@ long_case() {
 }
 
 # What takes as long as it takes, in seconds on two cores. Without a pattern it is done if there is four times as long for all.
-declare -A lasts=(["more flipped bits"]=600 ["all flipped bits, under the sanitizers"]=1200 ["all mutants"]=3600)
+declare -A lasts=(["more flipped bits"]=600 ["all flipped bits, under the sanitizers"]=1200 ["all mutants"]=900)
 
 long_fixed() {
   local flipped='~[long]*flipped bit*'
