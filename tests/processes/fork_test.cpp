@@ -183,6 +183,44 @@ TEST_CASE("a parent that leaves at once waits for a child that isn't attached ye
   }
 }
 
+TEST_CASE("a parent that is gone before its child is attached doesn't take the dictionary along") {
+  enum class Case { the_next_one_attaches, the_next_one_opens_or_creates };
+  for (const auto which : {Case::the_next_one_attaches, Case::the_next_one_opens_or_creates}) {
+    INFO("case " << static_cast<int>(which));
+    const Place place;
+    const SharedArea<Flags> flags;
+    const Options options{.heap_size = 1 << 20, .directory = place.path()};
+    hold_up = &flags;
+    // For as long as the next one can be expected to look, as it does not go on until the child is attached.
+    before_registering = [] {
+      if ((*hold_up)->parent.load() == 0) return;  // the parent itself
+      eventually([] { return false; }, std::chrono::milliseconds(100));
+    };
+    Forked parent([&](auto&&) {
+      Numbers d = Numbers::create("name", options);
+      d.insert(1, 10);
+      flags->parent = 1;
+      if (::fork() == 0) {
+        d.fetch_add(1, 1);
+        flags->child = 1;
+        eventually([&] { return flags->parent.load() == 2; });
+        d.close();
+        flags->child = 2;
+        ::_exit(0);
+      }
+      ::_exit(0);
+      return Forked::kFailed;
+    });
+    before_registering = nullptr;
+    SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+    Numbers d = which == Case::the_next_one_attaches ? Numbers::attach("name", options) : Numbers::open_or_create("name", options);
+    REQUIRE(child_came_to(flags, 1));
+    REQUIRE(d.get(1) == 11U);
+    flags->parent = 2;
+    REQUIRE(child_came_to(flags, 2));
+  }
+}
+
 TEST_CASE("a child that ends without closing harms nobody") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});

@@ -2,12 +2,14 @@
 // dictionary, and the next ones to come never find half of a dictionary that is just going.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -48,6 +50,20 @@ void meet(const SharedArea<Steps>& steps, unsigned& met) {
 Options options_in(const std::string& place, Lifetime lifetime = Lifetime::attached) {
   return {.heap_size = 1 << 20, .lifetime = lifetime, .directory = place};
 }
+
+/// Comes and goes without waiting for anybody. args: place, area
+const RegisterChild kImpatient("open_or_create: impatient", [](std::vector<std::string> args) {
+  const auto steps = SharedArea<Steps>::from_token(args.at(1));
+  unsigned met = 0;
+  meet(steps, met);
+  Options options = options_in(args.at(0));
+  options.lock_timeout = std::chrono::milliseconds(0);
+  for (unsigned i = 0; i < 10 * kRounds; ++i) {
+    const std::error_code code = error_of([&] { Numbers::open_or_create("name", options).fetch_add(1, 1); });
+    if (code && code != errc::lock_timeout) throw std::system_error(code);
+  }
+  return 0;
+});
 
 /// args: place, area
 const RegisterChild kOpener("open_or_create: opener", [](std::vector<std::string> args) {
@@ -154,6 +170,19 @@ TEST_CASE("processes that come and go at random never share a turn in one dictio
     INFO("dictionary " << dictionary);
     REQUIRE(*seen.rbegin() == seen.size() - 1);
   }
+  REQUIRE(std::filesystem::is_empty(place.path()));
+}
+
+// Between finding a guard's file there and opening it, the other one may have removed it.
+TEST_CASE("open_or_create never says that there is no such dictionary, however little it may wait") {
+  const Place place;
+  const SharedArea<Steps> steps;
+  std::vector<Child> children;
+  for (unsigned i = 0; i < kProcesses; ++i) {
+    children.push_back(Child::start("open_or_create: impatient", {place.path().string(), steps.token()}));
+  }
+  for (Child& child : children) REQUIRE(child.wait() == 0);
+  Numbers::open_or_create("name", options_in(place.path().string())).close();
   REQUIRE(std::filesystem::is_empty(place.path()));
 }
 

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include <unistd.h>
+
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
@@ -44,6 +46,12 @@ constexpr std::int64_t kAmount = 1000;
 struct Turns {
   std::atomic<std::uint64_t> moved;
   std::atomic<std::uint64_t> stop;
+};
+
+struct Steps {
+  std::atomic<int> saving;
+  std::atomic<int> forked;
+  std::atomic<int> end;
 };
 
 std::string text_of(std::uint64_t i) { return pattern_of(i, 1, 100 + i % 500); }
@@ -277,6 +285,41 @@ TEST_CASE("kill -9 in saves leaves a whole file, and at most one beside it that 
   SHARED_DICT_REQUIRE_SOUND(d);
   report("kills in saves", {{"kills", effort.done()}, {"files left beside", left}});
   REQUIRE(left > 0);
+}
+
+TEST_CASE("who is killed in a save blocks no other one through a child that it has forked meanwhile") {
+  const UniqueName name;
+  const Place place;
+  const fs::path path = place.path() / "saved";
+  Texts d = Texts::create(name.str(), {.heap_size = std::size_t{1} << 20});
+  fill(d, 10);
+  const SharedArea<Steps> steps;
+  Forked saver([&](auto) {
+    std::thread saving([&] {
+      d.save(path, [&](auto, auto) {
+        steps->saving = 1;
+        for (;;) ::pause();
+      });
+    });
+    if (!eventually([&] { return steps->saving.load() != 0; })) return Forked::kFailed;
+    if (::fork() == 0) {
+      steps->forked = 1;
+      eventually([&] { return steps->end.load() != 0; });
+      steps->forked = 2;
+      ::_exit(0);
+    }
+    for (;;) ::pause();
+    return Forked::kFailed;
+  });
+  REQUIRE(eventually([&] { return steps->forked.load() == 1; }));
+  saver.kill();
+  REQUIRE(saver.wait().signal == SIGKILL);
+  Texts impatient = Texts::attach(name.str(), {.lock_timeout = std::chrono::milliseconds(100)});
+  impatient.save(path);
+  REQUIRE(steps->forked.load() == 1);
+  steps->end = 1;
+  REQUIRE(eventually([&] { return steps->forked.load() == 2; }));
+  REQUIRE(entries_in(place.path()) == 1);
 }
 
 TEST_CASE("kill -9 in the making of a dictionary from a file leaves none, and the next one makes it whole") {

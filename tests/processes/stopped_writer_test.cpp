@@ -107,6 +107,33 @@ TEST_CASE("readers go on past a stopped writer, and a writer's wait ends with th
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
+TEST_CASE("a full dictionary says that it is full, whoever is stopped with the lock of another shard") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = 1 << 20, .lock_timeout = 100ms});
+  const std::string value(500, 'v');
+  d.insert("key", value);
+  const auto fill = [&] {
+    for (int i = 0;; ++i) d.insert(std::to_string(i), value);
+  };
+  REQUIRE(error_of(fill) == errc::heap_full);
+  d["key"] = value;  // leaves memory in its shard that the others would like to have
+  const SharedArea<Flags> flags;
+  Child holder = Child::start("stopped writer: holder", {name.str(), flags.token()});
+  REQUIRE(eventually([&] { return flags->inside.load() == 1; }));
+  holder.kill(SIGSTOP);
+  int told = 0;
+  for (int i = 0; i < 20; ++i) {
+    const std::string key = "new " + std::to_string(i);
+    if (error_of([&] { d.erase(key); })) continue;  // of the shard whose lock is taken
+    REQUIRE(error_of([&] { d.insert(key, value); }) == errc::heap_full);
+    ++told;
+  }
+  REQUIRE(told > 0);
+  holder.kill(SIGCONT);
+  flags->release = 1;
+  REQUIRE(holder.wait() == 0);
+}
+
 TEST_CASE("a waiting writer goes on as soon as the slow owner is done") {
   const UniqueName name;
   Words d = Words::create(name.str(), {.heap_size = 1 << 20});

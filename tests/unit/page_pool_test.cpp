@@ -178,6 +178,23 @@ TEST_CASE("a fitting run behind eight that are too short is no damage") {
   REQUIRE_FALSE(test::error_of([&] { pool.take(large(40)); }));
 }
 
+TEST_CASE("the run that fits is found in a pool that is used up, however many of its bin are too short") {
+  const Dictionary dictionary(1 << 20);
+  PagePool pool(dictionary.writer());
+  std::vector<std::uint32_t> freed;
+  for (const std::uint32_t pages : {60U, 33U, 33U, 33U, 33U, 33U, 33U, 33U, 33U, 33U}) {
+    freed.push_back(pool.take(large(pages)));
+    pool.take(large(1));
+  }
+  REQUIRE(test::error_of([&] {
+            for (;;) pool.take(large(1));
+          }) == errc::heap_full);
+  for (const std::uint32_t page : freed) pool.give(page);
+  REQUIRE(pool.take(large(40)) == freed.front());
+  REQUIRE(test::error_of([&] { pool.take(large(40)); }) == errc::heap_full);
+  REQUIRE(check(dictionary, pool).empty());
+}
+
 TEST_CASE("a pool that is used up says so, stays right and serves again") {
   const Dictionary dictionary(1);
   PagePool pool(dictionary.writer());

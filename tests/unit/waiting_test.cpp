@@ -148,6 +148,24 @@ TEST_CASE("what a dead owner stored and told nobody is heard of after the repair
   REQUIRE_FALSE(other.hears());
 }
 
+// The repair looks through the waiters of its shard while one of them ends, and its place becomes another thread's, for another shard.
+TEST_CASE("the repair of a shard doesn't tell a waiter that has come to wait for a key of another one") {
+  const Dictionary d({.heap_size = 1 << 20});
+  d.put(kKey, "value");
+  Waiting waiting(d, d.key(kKey), 20ms);
+  const std::uint32_t index = hash_shard(d.key(kKey).hash, d.segment().shard_count());
+  const std::uint32_t other = (index + 1) % d.segment().shard_count();
+  Waiter& waiter = d.segment().area(d.attachment->self().record()).waiters[0];
+  REQUIRE(waiter.shard.load() == index + 1);
+  waiter.shard.store(other + 1);  // as the repair has seen it
+  d.segment().shard(other).watched.store(1);
+  d.segment().shard(other).dirty.store(1);
+  REQUIRE(d.problems().empty());  // takes the locks, and so repairs
+  REQUIRE(d.segment().shard(other).dirty.load() == 0);
+  waiter.shard.store(index + 1);
+  REQUIRE_FALSE(waiting.hears());
+}
+
 TEST_CASE("a change isn't overlooked because the next ones bring back what was there") {
   const Dictionary d({.heap_size = 1 << 16}, {0, 8, 8});
   d.put(kKey, "value  5");

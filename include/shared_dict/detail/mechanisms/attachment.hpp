@@ -38,6 +38,9 @@
 
 namespace shared_dict::detail {
 
+// How long a forked child is waited for that isn't registered yet.
+inline constexpr std::chrono::seconds kForkPatience{1};
+
 class Attachment final : public ForkAware, public std::enable_shared_from_this<Attachment> {
  public:
   Attachment(std::string name, Place place, std::shared_ptr<Guard> guard, Segment segment, std::chrono::milliseconds timeout)
@@ -205,6 +208,16 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return false;
   }
 
+  // Whether a member, that of record `except` left out, has forked a child that isn't registered yet: if it has died since, the child counts
+  // as attached all the same. With the guard held. (A child that died before it came so far, or a fork that failed, are counted, too:
+  // nothing tells.)
+  bool expects_child(std::uint32_t except = UINT32_MAX) const noexcept {
+    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) {
+      if (i != except && state_of(i).used() && child_pending(i)) return true;
+    }
+    return false;
+  }
+
   std::uint32_t process_count() const noexcept {
     std::uint32_t count = 0;
     for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) count += state_of(i).used() ? 1 : 0;
@@ -362,9 +375,9 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
                                             std::memory_order_relaxed));  // relaxed: as above
   }
 
-  bool children_pending(LockWord me) const noexcept {
+  bool child_pending(std::uint32_t index) const noexcept {
     // relaxed: a count that is looked at again.
-    return (segment_.record(me.record()).forking.load(std::memory_order_relaxed) & 0xffff'ffff) != 0;
+    return (segment_.record(index).forking.load(std::memory_order_relaxed) & 0xffff'ffff) != 0;
   }
 
   // Whether a thread of this process holds a lock: the program ends, or closes the handle that the thread uses.
@@ -391,9 +404,8 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     try {
       const auto deadline = deadline_after(Clock::now(), timeout_);
       // Forked children that aren't registered yet count as attached through this record: without it they would go unseen by whoever
-      // leaves last or removes it. One that died before is waited for in vain, but not for long. (A fork that failed is counted too:
-      // nothing tells.)
-      const auto patience = Clock::now() + std::chrono::seconds(1);
+      // leaves last or removes it. One that died before is waited for in vain, but not for long. So are those of the dead.
+      const auto patience = Clock::now() + kForkPatience;
       for (;;) {
         Guard::Hold hold = guard_->hold_until(deadline);
         if (!hold) break;
@@ -401,12 +413,13 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
           static_cast<void>(new LockFile(std::move(own_lock_)));  // held until the process ends
           return;
         }
-        if (children_pending(me) && has_children() && Clock::now() < patience) {
+        const bool alone = !others_alive(me.record());
+        const bool expected = (child_pending(me.record()) && has_children()) || (alone && expects_child(me.record()));
+        if (expected && Clock::now() < patience) {
           { const Guard::Hold released = std::move(hold); }
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
           continue;
         }
-        const bool alone = !others_alive(me.record());
         const bool last = alone && segment_.identity().lifetime == 0;
         // A persistent one only goes if remove() has put it aside.
         const Place mine = place();

@@ -99,6 +99,16 @@ class SHARED_DICT_VISIBLE LocalRegistry {
     attachments_[segment].use = attachment;
   }
 
+  // `open` opens a file that `owner` closes in a forked child, where nobody else would; no fork comes between.
+  template <class Open>
+  std::error_code open_for(const std::shared_ptr<ForkAware>& owner, Open open) {
+    const std::scoped_lock lock(mutex_);
+    std::optional<FileId> id;
+    const std::error_code error = open(id);
+    if (id) attachments_[*id].use = owner;
+    return error;
+  }
+
  private:
   LocalRegistry() {
     on_fork([] { instance().prepare_fork(); }, [] { instance().after_fork_in_parent(); },

@@ -57,7 +57,7 @@ class Writer {
 // `what` is what its process does.
 [[noreturn]] SHARED_DICT_COLD inline void fail_timed_out(const Writer& writer, LockWord owner, const char* what) {
   fail(errc::lock_timeout, writer.attachment.name(),
-       "process " + std::to_string(writer.attachment.pid_of(owner)) + " " + what + ", and isn't known to be dead; waited " +
+       "process " + std::to_string(writer.attachment.pid_of(owner)) + " " + what + ", and isn't known to be dead (a stopped one may keep others from finding out); waited " +
            std::to_string(writer.timeout().count()) +
            " ms: let it go on or end it (its lock is then released by the next writer), or raise Options::lock_timeout");
 }

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include <shared_dict/detail/mechanisms/owner_lock.hpp>
 #include <shared_dict/detail/mechanisms/segment.hpp>
@@ -45,15 +46,19 @@ class PagePool {
   // A run that becomes `owner` (whose length it has). Throws heap_full when the range or the memory is used up.
   std::uint32_t take(PageWord owner) {
     std::uint32_t page = 0;
-    std::optional<std::uint32_t> found = find_free(owner.pages());
+    std::error_code refused;
+    std::optional<std::uint32_t> found = find_free(owner.pages(), 8);
     if (!found) found = last_free(owner.pages());
+    if (!found) {
+      page = extend(owner.pages(), refused);
+      if (refused) found = find_free(owner.pages(), frontier());
+      if (refused && !found) fail_full(owner.pages(), refused);
+    }
     if (found) {
       page = *found;
       const std::uint32_t length = free_length(page);
       remove_free(page, length);
       if (length > owner.pages()) add_free(page + owner.pages(), length - owner.pages());
-    } else {
-      page = extend(owner.pages());
     }
     set_head(page, owner.pages());
     store_word_of(page, owner);
@@ -149,11 +154,12 @@ class PagePool {
     return word.pages();
   }
 
-  std::optional<std::uint32_t> find_free(std::uint32_t pages) const {
+  // Of the runs that may be too short or long enough it looks at `most`.
+  std::optional<std::uint32_t> find_free(std::uint32_t pages, std::uint32_t most) const {
     const std::uint32_t bin = bin_of(pages);
-    if (pages >= 32) {  // this bin's runs may be too short or long enough: look at some
+    if (pages >= 32) {
       std::uint32_t link = pool_.bins[bin];
-      for (int i = 0; i < 8 && link != 0; ++i) {
+      for (std::uint32_t i = 0; i < most && link != 0; ++i) {
         check_link(link);
         if (free_length(link - 1) >= pages) return link - 1;
         link = segment_.page(link - 1).next;
@@ -177,26 +183,33 @@ class PagePool {
     return head;
   }
 
-  // New pages at the frontier, together with a free run that ends there.
-  std::uint32_t extend(std::uint32_t pages) {
+  // New pages at the frontier, together with a free run that ends there. errc::heap_full: the range is used up; or why there is no memory.
+  std::uint32_t extend(std::uint32_t pages, std::error_code& refused) {
     const std::uint32_t old = frontier();
     std::uint32_t begin = old;
     if (const auto last = last_free(0)) begin = *last;
     const std::uint32_t missing = pages - (old - begin);
     if (missing > segment_.identity().page_count - old) {
-      fail(errc::heap_full, name_, "no " + std::to_string(pages) +
-                                       " pages side by side are left (heap_size " + std::to_string(segment_.identity().heap_size) +
-                                       "): erase something, or create it with a larger Options::heap_size");
+      refused = errc::heap_full;
+    } else {
+      refused = segment_.commit(old + missing);
     }
-    if (const std::error_code error = segment_.commit(old + missing)) {
-      fail(errc::heap_full, name_, "the file system that holds it has no memory left (" + error.message() +
-                                       "): free some there, or erase something here");
-    }
+    if (refused) return 0;
     if (begin != old) remove_free(begin, old - begin);
     store_word_of(old, PageWord(PageKind::free, missing));
     // [P2] release, pairs with [P3]: the new run's word stands before the run counts.
     pool_.frontier.store(old + missing, std::memory_order_release);
     return begin;
+  }
+
+  [[noreturn]] void fail_full(std::uint32_t pages, const std::error_code& refused) const {
+    if (refused == errc::heap_full) {
+      fail(errc::heap_full, name_, "no " + std::to_string(pages) +
+                                       " pages side by side are left (heap_size " + std::to_string(segment_.identity().heap_size) +
+                                       "): erase something, or create it with a larger Options::heap_size");
+    }
+    fail(errc::heap_full, name_, "the file system that holds it has no memory left (" + refused.message() +
+                                     "): free some there, or erase something here");
   }
 
   // ---- derived: the bins

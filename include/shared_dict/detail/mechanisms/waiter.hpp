@@ -20,7 +20,7 @@
 
 namespace shared_dict::detail {
 
-// A key's hash as it stands in a Waiter, where 0 means that the key was changed.
+// A key's hash as it stands in a Waiter, where 0 means that the key was changed. It leads to the same shard.
 inline std::uint64_t waited_hash(std::uint64_t hash) noexcept { return hash != 0 ? hash : 1; }
 
 // f(Waiter&) for each that is registered for the shard. With its lock held.

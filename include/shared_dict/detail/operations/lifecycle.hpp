@@ -70,7 +70,7 @@ class BasicLifecycle {
           remove_directory(place_.directory());
           return false;
         }
-        explain_missing_guard(error);
+        explain_missing_guard(error, OpenMode::attach);
         continue;
       }
       std::shared_ptr<Attachment> attachment;
@@ -122,6 +122,7 @@ class BasicLifecycle {
  private:
   std::shared_ptr<Attachment> try_open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill) {
     for (;;) {
+      if (std::exchange(expects_child_, false)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       if (mode == OpenMode::attach) {
         const Finding first = finder_.inspect();
         if (first.state == State::none) finder_.not_found();
@@ -132,7 +133,7 @@ class BasicLifecycle {
       std::error_code error;
       const auto guard = LocalRegistry::instance().guard(place_.guard(), error);
       if (!guard) {
-        explain_missing_guard(error);
+        explain_missing_guard(error, mode);
         continue;
       }
       std::shared_ptr<Attachment> attachment;
@@ -142,6 +143,8 @@ class BasicLifecycle {
       if (found.state == State::complete) {
         attachment = find_or_map(found, guard);
         if (found.identity.lifetime == 0 && !attachment->anyone_alive()) {
+          expects_child_ = attachment->expects_child() && wait_for_child();
+          if (expects_child_) continue;
           PlacedFiles(place_).remove_contents();
           found.state = State::none;
         }
@@ -223,6 +226,13 @@ class BasicLifecycle {
     finder_.cant("can't create " + place_.guard().string(), error);
   }
 
+  // For a child of a dead member, which needs the guard to become one: a while, whatever lock_timeout is, as its items would be lost.
+  bool wait_for_child() {
+    const auto now = Clock::now();
+    if (!child_deadline_) child_deadline_ = now + kForkPatience;
+    return now < *child_deadline_;
+  }
+
   // See LocalRegistry::open_once.
   void refuse_other_copy(const std::error_code& refused) const {
     if (refused != std::errc::device_or_resource_busy) return;
@@ -240,7 +250,7 @@ class BasicLifecycle {
   }
 
   // Why LocalRegistry had no guard: throws, unless trying again may help.
-  void explain_missing_guard(const std::error_code& refused) const {
+  void explain_missing_guard(const std::error_code& refused, OpenMode mode) const {
     refuse_other_copy(refused);
     // Its creator may be about to set its mode: that is looked at below.
     if (refused && refused != std::errc::permission_denied) finder_.cant("can't open " + place_.guard().string(), refused);
@@ -251,11 +261,23 @@ class BasicLifecycle {
     if (status) {
       const std::error_code error = check_access(place_.guard());
       if (error && error != std::errc::no_such_file_or_directory) finder_.cant("can't open " + place_.guard().string(), error);
-    } else if (Clock::now() >= deadline_ && status_of(place_.segment())) {
+    } else if (Clock::now() >= deadline_ && segment_without_guard()) {
       fail(errc::corrupted, name_, place_.guard().string() + " is missing: remove the directory by hand and create it anew");
     }
-    if (Clock::now() >= deadline_) finder_.not_found();
+    if (Clock::now() >= deadline_) {
+      if (mode == OpenMode::attach) finder_.not_found();
+      fail(errc::lock_timeout, name_, "other processes made and removed " + place_.guard().string() + " meanwhile; waited " +
+                                          std::to_string(timeout_.count()) + " ms: try again, or raise Options::lock_timeout");
+    }
     std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+
+  // A guard's file comes before its segment's and goes after it: one that is missing while the same segment is there was taken away by hand.
+  bool segment_without_guard() const {
+    const auto before = status_of(place_.segment());
+    if (!before || status_of(place_.guard())) return false;
+    const auto behind = status_of(place_.segment());
+    return behind && behind->id == before->id;
   }
 
   Guard::Hold hold_guard(Guard& guard) const {
@@ -412,6 +434,8 @@ class BasicLifecycle {
   BasicFinder<Lazily> finder_{name_, place_};
   Clock::time_point deadline_;
   std::chrono::milliseconds timeout_{0};
+  bool expects_child_ = false;
+  std::optional<Clock::time_point> child_deadline_;
   bool made_place_ = false;  // the directory or the guard's file
 };
 

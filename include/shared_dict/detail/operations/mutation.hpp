@@ -88,7 +88,7 @@ class PendingItems {
 inline std::uint64_t count_pending(const Segment& segment) noexcept {
   std::uint64_t sum = 0;
   for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
-    // [N2] seq_cst, pairs with [N1], [N3]: see there.
+    // [N2] seq_cst, pairs with [N1], [N3], [N4]: see there.
     sum += segment.shard(i).pending.load(std::memory_order_seq_cst);
   }
   return sum;
@@ -215,9 +215,11 @@ SHARED_DICT_HOT void store(const Writer& writer, LockedShard& shard, const SlotT
 
 // Cleans up after dead processes: they may hold memory that nobody uses, and counts that are off; and after views that are gone. If it is memory
 // that is wanted, the shards' spare blocks are freed, too. True if there was something. Asks only after those whose locks are taken at this
-// moment, and those who may view something.
+// moment, and those who may view something. Nor does it wait for long: a shard whose owner is stopped, or that is damaged, is no reason to say
+// anything else than what was met.
 SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer, bool memory) {
   const Segment& segment = writer.attachment.segment();
+  const Writer patience(writer.attachment, std::min(writer.timeout(), std::chrono::milliseconds(20)));
   bool any = writer.attachment.reap_dead_area_users();
   for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
     const Shard& shard = segment.shard(i);
@@ -228,10 +230,14 @@ SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer, bool memory)
                            segment.header().clear_generation.load(std::memory_order_relaxed);
     const bool spares = memory && any_spare(shard);
     if (!stale && !spares && shard.retired.load(std::memory_order_relaxed) == 0) continue;  // relaxed: as above
-    LockedShard repaired(writer, i);
-    const bool swept = repaired.heap().sweep() != 0;
-    const bool freed = spares && repaired.heap().free_spares();
-    any = any || stale || swept || freed;
+    try {
+      LockedShard repaired(patience, i);
+      const bool swept = repaired.heap().sweep() != 0;
+      const bool freed = spares && repaired.heap().free_spares();
+      any = any || stale || swept || freed;
+    } catch (const Error& error) {
+      if (error.code() != errc::lock_timeout && error.code() != errc::corrupted) throw;
+    }
   }
   return any;
 }

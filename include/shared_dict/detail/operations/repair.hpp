@@ -116,6 +116,8 @@ SHARED_DICT_COLD inline void tell_of_differences(const Segment& segment, Shard& 
     // relaxed, all: stored under the lock that is held.
     const std::uint64_t waited = waiter.hash.load(std::memory_order_relaxed);
     if (waited == 0) return;
+    // One that has just gone may have made place for one of another shard's key: see tell().
+    if (hash_shard(waited, segment.shard_count()) != index) return;
     const ValueNote before{waiter.entry.load(std::memory_order_relaxed), waiter.value.load(std::memory_order_relaxed)};  // relaxed
     const ValueNote now = table.none() ? ValueNote{} : note_of(segment, {segment.buckets(table), table.buckets()}, waited);
     if (now != before) tell(waiter, waited);
@@ -221,9 +223,10 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   shard.items.store(blocks.size(), std::memory_order_relaxed);
   shard.tombstones.store(tombstones, std::memory_order_relaxed);
   shard.stored_bytes.store(stored, std::memory_order_relaxed);
-  shard.pending.store(0, std::memory_order_relaxed);
+  // [N4] release, pairs with [N2]: as [N3].
+  shard.pending.store(0, std::memory_order_release);
   shard.scan_hint = 0;
-  shard.dirty.store(0, std::memory_order_relaxed);
+  shard.dirty.store(0, std::memory_order_relaxed);  // relaxed, and below: as above
   // Whatever was due of a batch was carried out before the lock could be had.
   shard.intent.store(0, std::memory_order_relaxed);
   if (shard.watched.load(std::memory_order_relaxed) != 0) tell_of_differences(segment, shard, index);  // relaxed: as above

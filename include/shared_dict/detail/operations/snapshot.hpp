@@ -22,11 +22,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
+#include <shared_dict/detail/mechanisms/local_registry.hpp>
 #include <shared_dict/detail/operations/replacement.hpp>
 #include <shared_dict/detail/operations/saved_file.hpp>
 #include <shared_dict/options.hpp>
@@ -163,12 +166,31 @@ SavedBlocks copy_out(const Writer& writer) {
   return blocks;
 }
 
+// The file of a save, which a forked child gives up.
+class SavingFile final : public ForkAware {
+ public:
+  explicit SavingFile(const std::filesystem::path& path) : file_(path) {}
+
+  ReplacingFile& file() noexcept { return file_; }
+
+  void before_fork() noexcept override {}
+  void after_fork_in_child() noexcept override { file_.abandon(); }
+
+ private:
+  ReplacingFile file_;
+};
+
 // Waits for another one that saves to the same path.
 template <class = Lazily>
-void begin_file(const Writer& writer, ReplacingFile& file, unsigned mode) {
+void begin_file(const Writer& writer, const std::shared_ptr<SavingFile>& saving, unsigned mode) {
+  ReplacingFile& file = saving->file();
   const auto deadline = writer.deadline(Clock::now());
   for (;;) {
-    const std::error_code error = file.begin(mode);
+    const std::error_code error = LocalRegistry::instance().open_for(saving, [&](std::optional<FileId>& id) {
+      const std::error_code refused = file.begin(mode);
+      if (!refused) id = file.id();
+      return refused;
+    });
     if (!error) return;
     const std::string& name = writer.attachment.name();
     if (error != std::errc::resource_unavailable_try_again) fail_file(error, name, "can't create", file.temporary());
@@ -184,8 +206,9 @@ void begin_file(const Writer& writer, ReplacingFile& file, unsigned mode) {
 template <class = Lazily>
 void save(const Writer& writer, const std::filesystem::path& path, const Progress& progress) {
   const Identity& identity = writer.attachment.segment().identity();
-  ReplacingFile file(path);
-  begin_file(writer, file, identity.permissions);
+  const auto saving = std::make_shared<SavingFile>(path);
+  ReplacingFile& file = saving->file();
+  begin_file(writer, saving, identity.permissions);
   SavedBlocks blocks = copy_out(writer);
   SavedHeader header = saved_header(identity);
   blocks.count(header);
@@ -194,7 +217,13 @@ void save(const Writer& writer, const std::filesystem::path& path, const Progres
   in_file.checksum = little_endian(header.checksum);
 
   std::uint64_t done = 0;
+  const auto require_own = [&] {
+    if (file.mine()) return;
+    fail(errc::would_deadlock, writer.attachment.name(), "this process was forked while its parent saved to " + path.string() +
+                                                             ", and the parent goes on with it: save again in the child");
+  };
   const auto write = [&](const void* bytes, std::size_t size) {
+    require_own();
     if (const auto error = file.append(bytes, size))
       fail_file(error, writer.attachment.name(), "can't write", file.temporary());
     done += size;
@@ -202,10 +231,7 @@ void save(const Writer& writer, const std::filesystem::path& path, const Progres
   };
   write(&in_file, sizeof in_file);
   blocks.give_out(header.checksum, [&](Bytes bytes) { write(bytes.data(), bytes.size()); });
-  if (!file.mine()) {
-    fail(errc::would_deadlock, writer.attachment.name(), "this process was forked while its parent saved to " + path.string() +
-                                                             ", and the parent goes on with it: save again in the child");
-  }
+  require_own();
   if (const auto error = file.replace())
     fail_file(error, writer.attachment.name(), "can't bring to the disk, or rename, what is to be", path);
 }
