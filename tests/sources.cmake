@@ -2,6 +2,7 @@
 set(SHARED_DICT_UNIT_TESTS
     active_callback_test.cpp
     api_test.cpp
+    arguments_test.cpp
     attachment_test.cpp
     audit_test.cpp
     batch_test.cpp

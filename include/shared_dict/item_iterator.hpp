@@ -50,12 +50,21 @@ class ItemIterator {
     return *this;
   }
 
+  /// What `it++` returns: `*it++` is the item from before.
+  class Before {
+   public:
+    /// The item. As long as this lives.
+    reference operator*() const noexcept { return item_; }
+
+   private:
+    friend ItemIterator;
+    explicit Before(value_type&& item) : item_(std::move(item)) {}
+    value_type item_;
+  };
+
   /// As `++it`, but returns the item from before, as input iterators promise for `*it++`.
-  auto operator++(int) {
-    struct Before {
-      std::pair<K, V> item;
-      const std::pair<K, V>& operator*() const { return item; }
-    } before{*walk_->item};
+  Before operator++(int) {
+    Before before(std::move(*walk_->item));
     ++*this;
     return before;
   }

@@ -99,6 +99,13 @@ class ItemReference {
   /// Reads both, one after the other, and compares.
   friend bool operator==(const ItemReference& a, const ItemReference& b) { return static_cast<V>(a) == static_cast<V>(b); }
 
+  /// The same with an item of a dictionary that has other keys.
+  template <class OtherKey>
+    requires(!std::is_same_v<OtherKey, K>)
+  friend bool operator==(const ItemReference& a, const ItemReference<OtherKey, V>& b) {
+    return static_cast<V>(a) == static_cast<V>(b);
+  }
+
   /// Reads, as at(), and compares with a number of another type as numbers compare: in the type common to both.
   template <class Number>
     requires(std::is_arithmetic_v<V> && std::is_arithmetic_v<Number> && !std::is_same_v<V, Number>)

@@ -11,6 +11,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
@@ -180,9 +181,12 @@ class SharedDict {
     return fallback;
   }
 
-  /// Puts the value of a key into `out`, reusing its memory; true if the key is there. Otherwise `out` stays as it was; only a string
+  /// Puts the value of a key into `out`, reusing its memory if it is a string or a vector of plain bytes; true if the key is there. Otherwise `out` stays as it was; only a string
   /// or vector may be left empty, if the key was erased at this moment.
   bool try_get(Key key, V& out) const {
+    if constexpr (detail::kMayAlias<K, V>) {
+      if (detail::lies_in<K>(key, out)) [[unlikely]] return try_get(K(key), out);
+    }
     const detail::EncodedKey<K> encoded(key);
     const auto& attachment = reading();
     if constexpr (kFixed) {
@@ -237,7 +241,7 @@ class SharedDict {
     auto& attachment = reading();
     const detail::KeyBytes bytes = hashed(attachment, encoded);
     if constexpr (View<V>::kCopied) {
-      if (const auto value = detail::read_fixed<V>(attachment.segment(), name_, bytes)) return View<V>(attachment_, *value);
+      if (const auto value = detail::read_word<Traits::fixed_size>(attachment.segment(), name_, bytes)) return View<V>(attachment_, *value);
     } else {
       detail::Pin pin;
       if (const auto value = detail::pin_value(attachment, name_, bytes, pin)) return View<V>(attachment_, std::move(pin), *value);
@@ -350,16 +354,17 @@ class SharedDict {
   // ---- Read-modify-write
 
   /// f(V&) on a copy of the value, which then becomes the value; false if the key is missing. `f` runs under a lock, so it should be
-  /// short; if it throws, the value stays and the exception passes through.
+  /// short; if it throws, the value stays and the exception passes through. Called once; once more only if there was no memory for what it made,
+  /// and another process changed the value while some was looked for.
   template <class F>
   bool modify(Key key, F f) {
-    return update_value(key, nullptr, std::move(f)) == Outcome::replaced;
+    return update_value(key, static_cast<V*>(nullptr), std::move(f)) == Outcome::replaced;
   }
 
   /// As modify; if the key is missing, f(V&) on `initial`, which is then stored. True if it was missing.
   template <class F>
   bool modify_or_insert(Key key, V initial, F f) {
-    return update_value(key, &initial, std::move(f)) == Outcome::inserted;
+    return update_value(key, std::addressof(initial), std::move(f)) == Outcome::inserted;
   }
 
   /// Adds `delta` and returns the value from before; a missing key counts as 0. Integers wrap around.
@@ -388,7 +393,8 @@ class SharedDict {
 
   /// Stores `desired` if the value is `expected`; otherwise puts the value into `expected` and returns false. A missing key is
   /// false too and leaves `expected`. Plain values compare by their bytes if these are unique, others with `==` if they have
-  /// one, else by their bytes.
+  /// one that looks at what is stored, else by their bytes (owners of other objects, for example); of floating point numbers, two that are no
+  /// number are equal.
   bool compare_exchange(Key key, V& expected, const V& desired) {
     const auto keep = attachment_;
     bool exchanged = false;
@@ -429,12 +435,12 @@ class SharedDict {
   template <class Pred>
   std::optional<V> wait_until(Key key, Pred pred, std::chrono::nanoseconds timeout) const {
     const auto keep = attachment_;
-    const detail::EncodedKey<K> encoded(key);
+    const detail::KeptKey<K> kept(key);
     auto& attachment = reading();
     std::optional<V> value;
     const auto deadline = detail::deadline_after(detail::Clock::now(), timeout);
-    const bool reached = detail::wait_until(attachment, hashed(attachment, encoded), deadline, [&] {
-      value = get(key);
+    const bool reached = detail::wait_until(attachment, hashed(attachment, kept.encoded()), deadline, [&] {
+      value = get(kept.key());
       return value && static_cast<bool>(std::invoke(pred, std::as_const(*value)));
     });
     if (!reached) value.reset();
@@ -458,36 +464,27 @@ class SharedDict {
   /// one shard at a time to private memory, from its beginning again if its table is exchanged or repaired meanwhile.
   template <class F>
   void for_each(F f) const {
-    const auto keep = attachment_;
-    const auto& attachment = reading();
-    for (std::uint32_t shard = 0; shard < attachment.segment().identity().shard_count; ++shard) {
-      const detail::ShardScan scan(attachment.segment(), name_, shard);
-      for (std::size_t i = 0; i < scan.size(); ++i) {
-        const K key = detail::decode_key<K>(scan.key(i), name_);
-        const V value = detail::decode_value<V>(scan.value(i), name_);
-        std::invoke(f, key, value);
-      }
-    }
+    scan_items([&](const K& key, const V& value) { std::invoke(f, key, value); });
   }
 
   /// Copies of all keys; consistent as for_each, and as costly.
   std::vector<K> keys() const {
     std::vector<K> all;
-    for_each([&](const K& key, const V&) { all.push_back(key); });
+    scan_items([&](K&& key, V&&) { all.push_back(std::move(key)); });
     return all;
   }
 
   /// Copies of all values, as keys(). The one at an index needn't be that of the key at the same index of another call's.
   std::vector<V> values() const {
     std::vector<V> all;
-    for_each([&](const K&, const V& value) { all.push_back(value); });
+    scan_items([&](K&&, V&& value) { all.push_back(std::move(value)); });
     return all;
   }
 
   /// Copies of all items, as keys().
   std::vector<std::pair<K, V>> items() const {
     std::vector<std::pair<K, V>> all;
-    for_each([&](const K& key, const V& value) { all.emplace_back(key, value); });
+    scan_items([&](K&& key, V&& value) { all.emplace_back(std::move(key), std::move(value)); });
     return all;
   }
 
@@ -568,6 +565,19 @@ class SharedDict {
     return detail::hash_key(attachment.segment(), key.bytes());
   }
 
+  // f(K&&, V&&) for each item.
+  template <class F>
+  void scan_items(F f) const {
+    const auto keep = attachment_;
+    const auto& attachment = reading();
+    for (std::uint32_t shard = 0; shard < attachment.segment().identity().shard_count; ++shard) {
+      const detail::ShardScan scan(attachment.segment(), name_, shard);
+      for (std::size_t i = 0; i < scan.size(); ++i) {
+        f(detail::decode_key<K>(scan.key(i), name_), detail::decode_value<V>(scan.value(i), name_));
+      }
+    }
+  }
+
   static void require_storable(const detail::Writer& writer, std::size_t key, std::size_t value) {
     detail::require_storable(writer, key, value);
   }
@@ -600,29 +610,46 @@ class SharedDict {
     return outcome;
   }
 
+  // f on the value, or on `initial` if it is missing; without either nothing happens.
   template <class F>
-  Outcome update_value(Key key, const V* initial, F f) {
+  Outcome update_value(Key key, V* initial, F f) {
     const auto keep = attachment_;
     Outcome outcome = Outcome::nothing;
     std::optional<V> value;
     std::optional<detail::Encoded<V, Traits>> bytes;
-    const detail::EncodedKey<K> encoded(key);
+    std::optional<std::uint64_t> asked;  // the hash of what f was called with; 0 of nothing
+    std::exception_ptr thrown;           // not to be taken for an error of this dictionary's
+    const detail::KeptKey<K> kept(key);
+    const detail::Bytes key_bytes = kept.encoded().bytes();
     const detail::Writer writer = writing();
-    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+    detail::change(writer, hashed(writer.attachment, kept.encoded()), [&](const detail::Bytes* current) {
       outcome = Outcome::nothing;
       if (current == nullptr && initial == nullptr) return detail::Decision::keep();
       const detail::ActiveCallback mark(writer.attachment);
-      if (current != nullptr) {
-        value.emplace(detail::decode_value<V>(*current, name_));
-      } else {
-        value.emplace(*initial);
+      const std::uint64_t now = current != nullptr ? detail::hash_bytes(current->data(), current->size(), 1) : 0;
+      // Asked again for want of memory, f isn't called again for the same value.
+      if (asked != now) {
+        if (current != nullptr) {
+          value.emplace(detail::decode_value<V>(*current, name_));
+        } else if constexpr (std::is_copy_constructible_v<V>) {
+          value.emplace(*initial);
+        } else {
+          value.emplace(std::move(*initial));
+        }
+        try {
+          std::invoke(f, *value);
+        } catch (...) {
+          thrown = std::current_exception();
+          return detail::Decision::keep();
+        }
+        bytes.emplace(*value);
+        require_storable(writer, key_bytes.size(), bytes->bytes().size());
+        asked = now;
       }
-      std::invoke(f, *value);
-      bytes.emplace(*value);
-      require_storable(writer, encoded.bytes().size(), bytes->bytes().size());
       outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
       return detail::Decision::store(bytes->bytes());
     });
+    if (thrown) std::rethrow_exception(thrown);
     return outcome;
   }
 
@@ -661,5 +688,9 @@ inline bool exists(std::string_view name, const std::filesystem::path& directory
 inline std::vector<std::string> list(const std::filesystem::path& directory = {}) { return detail::list_dictionaries(directory); }
 
 }  // namespace shared_dict
+
+/// A dictionary is gone through until its end, not for as many steps as its size says: others may erase meanwhile.
+template <class K, class V>
+inline constexpr bool std::ranges::disable_sized_range<shared_dict::SharedDict<K, V>> = true;
 
 #endif

@@ -1,9 +1,7 @@
 // What SharedDict::view returns.
 #pragma once
 
-#include <array>
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -126,19 +124,22 @@ class View {
   }
 
   // Of a value that is copied.
-  View(std::shared_ptr<detail::Attachment> attachment, const V& value) noexcept
+  View(std::shared_ptr<detail::Attachment> attachment, const detail::ValueWord& value)
     requires kCopied
-      : attachment_(std::move(attachment)), size_(sizeof(V)) {
-    std::memcpy(copy_.data(), &value, sizeof(V));
+      : attachment_(std::move(attachment)), size_(Traits::fixed_size), copy_{value} {
     data_ = copy_.data();
+    if constexpr (kObject) require_object(true);
   }
 
   // Of one that is pinned.
   View(std::shared_ptr<detail::Attachment> attachment, detail::Pin pin, const detail::StoredValue& value)
       : attachment_(std::move(attachment)), pin_(std::move(pin)), data_(attachment_->segment().at(value.at)), size_(value.size) {
-    bool fits = true;
-    if constexpr (kObject) fits = size_ == sizeof(V) && detail::valid_object<V>(data_);
-    if constexpr (kSequence) fits = size_ % sizeof(typename V::value_type) == 0;
+    if constexpr (kObject) require_object(size_ == sizeof(V));
+    if constexpr (kSequence) require_fits(size_ % sizeof(typename V::value_type) == 0);
+  }
+
+  void require_object(bool fits) const { require_fits(fits && detail::valid_object<V>(data_)); }
+  void require_fits(bool fits) const {
     if (!fits) detail::fail_corrupted(attachment_->name(), "a value has the wrong size");
   }
 
@@ -146,7 +147,7 @@ class View {
     static const std::byte* data() noexcept { return nullptr; }
   };
   struct alignas(8) Copy {
-    std::array<std::byte, detail::kWord> bytes{};
+    detail::ValueWord bytes{};
     std::byte* data() noexcept { return bytes.data(); }
   };
 

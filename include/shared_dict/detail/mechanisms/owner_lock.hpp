@@ -151,8 +151,8 @@ class OwnerLock {
         probe_interval = std::min(probe_interval * 2, kLongestProbe);
         next_probe = now + probe_interval;
       }
-      if (now >= deadline) fail_timed_out(writer, seen, "holds a lock");
       if (seen.free()) continue;
+      if (now >= deadline) fail_timed_out(writer, seen, "holds a lock");
       sleepers_->store(1, std::memory_order_relaxed);  // relaxed: a hint
       const auto left = std::min<std::chrono::nanoseconds>(deadline - now, next_probe - now);
       wait_on(*word_, seen.bits(), std::clamp<std::chrono::nanoseconds>(left, kShortestNap, nap));

@@ -6,6 +6,7 @@
 #include <bit>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <iterator>
@@ -73,6 +74,40 @@ class EncodedKey<K> {
  private:
   Bytes bytes_;
 };
+
+// A key whose bytes stay as they are whatever becomes of the caller's: for those who run the caller's code meanwhile.
+template <class K>
+class KeptKey {
+  // Other keys are encoded, which is a copy.
+  static constexpr bool kCopied = kIsStringKey<K> || key_codec_traits<K>::plain;
+
+ public:
+  explicit KeptKey(KeyArgument<K> key) : key_(key), encoded_(key_) {}
+  KeptKey(const KeptKey&) = delete;
+  KeptKey& operator=(const KeptKey&) = delete;
+
+  KeyArgument<K> key() const noexcept { return key_; }
+  const EncodedKey<K>& encoded() const noexcept { return encoded_; }
+
+ private:
+  std::conditional_t<kIsStringKey<K>, std::string, std::conditional_t<kCopied, K, const K&>> key_;
+  EncodedKey<K> encoded_;
+};
+
+// Whether a key may be part of a value that is read into.
+template <class K, class V>
+inline constexpr bool kMayAlias = codec_traits<V>::plain && codec_traits<V>::fixed_size == 0 && (kIsStringKey<K> || std::is_same_v<K, V>);
+
+// Whether it is: the bytes that it is searched by would change.
+template <class K, class V>
+bool lies_in(KeyArgument<K> key, const V& out) noexcept {
+  if constexpr (kIsStringKey<K>) {
+    const auto first = reinterpret_cast<std::uintptr_t>(out.data());
+    return reinterpret_cast<std::uintptr_t>(key.data()) - first < out.size() * sizeof(*out.data());
+  } else {
+    return std::addressof(key) == std::addressof(out);
+  }
+}
 
 // The only plain type whose bytes may be none of its objects, as far as can be seen from here.
 template <class T>
@@ -214,15 +249,7 @@ bool read_value_by(const std::string& name, V& out, LookUp look_up) {
         })) {
       return false;
     }
-    if constexpr (Traits::plain) {
-      out = decode_value<V>(bytes, name);
-    } else {
-      try {
-        Traits::decode(bytes, out);
-      } catch (const DecodeError& error) {
-        fail_undecodable(name, error);
-      }
-    }
+    out = decode_value<V>(bytes, name);  // a new one: what is read into may only be added to
     return true;
   }
 }
@@ -252,12 +279,50 @@ SHARED_DICT_HOT std::optional<V> read_fixed(const Segment& segment, const std::s
   return read_fixed_by<V>(name, [&](auto prepare) { return lookup(segment, name, key, prepare); });
 }
 
+template <class... Ts>
+constexpr bool compare_by_value(TypeList<Ts...>);
+
+// Whether objects are compared with `==`: it has to compile, which some containers' promises and doesn't, and to look at what is stored, which
+// that of pointers doesn't.
+template <class T>
+constexpr bool compares_by_value() {
+  using Type = std::remove_cv_t<T>;
+  if constexpr (StandardType<Type>::known) {
+    return !StandardType<Type>::pointer && compare_by_value(typename StandardType<Type>::Elements());
+  } else {
+    return requires(const Type& object) { { object == object } -> std::convertible_to<bool>; };
+  }
+}
+template <class... Ts>
+constexpr bool compare_by_value(TypeList<Ts...>) {
+  return (compares_by_value<Ts>() && ...);
+}
+
+// The bytes of a value that takes at most a word.
+using ValueWord = std::array<std::byte, kWord>;
+
+template <std::size_t size>
+std::optional<ValueWord> read_word(const Segment& segment, const std::string& name, const KeyBytes& key) {
+  ValueWord bytes{};
+  bool fits = true;
+  const bool found = lookup(segment, name, key, [&](std::size_t stored) -> std::byte* {
+    fits = stored == size;
+    return fits ? bytes.data() : nullptr;
+  });
+  if (!found) return std::nullopt;
+  if (!fits) fail_corrupted(name, "a value has the wrong size");
+  return bytes;
+}
+
 // Whether the stored value is `expected`, whose bytes are given.
 template <class V>
 bool same_value(Bytes stored, Bytes expected_bytes, const V& expected, const std::string& name) {
   using Traits = codec_traits<V>;
-  constexpr bool kBytesDecide = Traits::plain && (std::is_arithmetic_v<V> || std::has_unique_object_representations_v<V>);
-  if constexpr (!kBytesDecide && requires { { expected == expected } -> std::convertible_to<bool>; }) {
+  constexpr bool kBytesDecide = Traits::plain && std::has_unique_object_representations_v<V>;
+  if constexpr (std::is_floating_point_v<V>) {
+    const V value = decode_value<V>(stored, name);
+    return value == expected || (value != value && expected != expected);
+  } else if constexpr (!kBytesDecide && compares_by_value<V>()) {
     return decode_value<V>(stored, name) == expected;
   } else {
     return stored.size() == expected_bytes.size() &&
@@ -277,13 +342,16 @@ std::uint64_t word_of(const V& value) noexcept {
   return word;
 }
 
-// Unsigned for integers, so that it wraps around.
+// What integers are added as, so that it wraps around.
+template <class V>
+using Wrapping = std::common_type_t<std::make_unsigned_t<V>, unsigned>;
+
 template <class V>
 V wrapping_add(V a, V b) noexcept {
   if constexpr (std::is_same_v<V, bool>) {
     return a != b;
   } else if constexpr (std::is_integral_v<V>) {
-    return static_cast<V>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+    return static_cast<V>(static_cast<Wrapping<V>>(a) + static_cast<Wrapping<V>>(b));
   } else {
     return static_cast<V>(a + b);
   }
@@ -294,7 +362,7 @@ V wrapping_negate(V a) noexcept {
   if constexpr (std::is_same_v<V, bool>) {
     return a;
   } else if constexpr (std::is_integral_v<V>) {
-    return static_cast<V>(0 - static_cast<std::uint64_t>(a));
+    return static_cast<V>(0U - static_cast<Wrapping<V>>(a));
   } else {
     return -a;
   }
@@ -322,7 +390,10 @@ class EncodedItems {
  public:
   template <class Range>
   EncodedItems(const Writer& writer, const Range& range) : segment_(writer.attachment.segment()) {
-    for (const auto& [key, value] : range) {
+    for (const auto& [given_key, given_value] : range) {
+      // Converted, if they have to be, for as long as their bytes are needed.
+      const KeyArgument<K> key = given_key;
+      const V& value = given_value;
       const EncodedKey<K> key_bytes(key);
       const Encoded<V, codec_traits<V>> value_bytes(value);
       require_storable(writer, key_bytes.bytes().size(), value_bytes.bytes().size());
@@ -416,6 +487,10 @@ template <class K, class V>
 StoredTypes stored_types() {
   using Key = key_codec_traits<K>;
   using Value = codec_traits<V>;
+  static_assert((Key::plain && Key::fixed_size != 0) || std::is_default_constructible_v<K>,
+                "shared_dict: K can't be read back: give it a public constructor without arguments, into whose objects its codec can read");
+  static_assert((Value::plain && Value::fixed_size != 0) || std::is_default_constructible_v<V>,
+                "shared_dict: V can't be read back: give it a public constructor without arguments, into whose objects its codec can read");
   static_assert(Value::alignment <= 4096, "shared_dict: values aligned to more than a page can't be stored");
   StoredTypes types{Key::type_name(), Value::type_name(), {}};
   types.shape.key_fixed_bytes = static_cast<std::uint32_t>(Key::fixed_size);

@@ -1,0 +1,344 @@
+// What callers may hand over: arguments that convert, that alias each other or change during the call, types that only move, that compare in
+// their own way or are read into what is there.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <memory>
+#include <ranges>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <shared_dict/shared_dict.hpp>
+
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+#include "support/expect.hpp"
+#include "support/sanitized.hpp"
+#include "support/unique_name.hpp"
+
+using namespace shared_dict;
+
+namespace {
+
+/// Reads into what is there, as cereal permits: it loads into new objects.
+struct Appending {
+  std::vector<int> parts;
+
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(parts);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    std::vector<int> more;
+    archive(more);
+    parts.insert(parts.end(), more.begin(), more.end());
+  }
+};
+
+/// Of which a codec of its own stores the half.
+struct Half {
+  std::int64_t stored = 0;
+  std::int64_t not_stored = 0;
+};
+
+/// Plain bytes, and nothing to compare them with.
+struct Incomparable {
+  std::int32_t number = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(number);
+  }
+};
+
+using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
+using Words = SharedDict<std::string, std::string>;
+using Owners = SharedDict<std::string, std::unique_ptr<int>>;
+
+/// Adds to numbers that are wider than all standard ones, where the compiler takes them for integers.
+template <class Wide>
+void add_to_wide() {
+  if constexpr (std::is_arithmetic_v<Wide>) {
+    const test::UniqueName name;
+    auto d = SharedDict<std::uint64_t, Wide>::create(name.str(), {.heap_size = 1 << 20});
+    const Wide large = static_cast<Wide>(1) << 70;
+    d[1] = large;
+    REQUIRE((d.fetch_add(1, 1) == large));
+    REQUIRE((d.at(1) == large + 1));
+    REQUIRE((d.fetch_add(1, static_cast<Wide>(-1)) == large + 1));
+    REQUIRE((d.at(1) == large));
+  }
+}
+
+std::string what_is_behind_a_zero() { return std::string("a\0b", 3); }
+
+}  // namespace
+
+template <>
+struct shared_dict::codec<Half> {
+  static constexpr std::size_t fixed_size = 8;
+  static void encode(const Half& half, std::vector<std::byte>& out) {
+    out.resize(fixed_size);
+    std::memcpy(out.data(), &half.stored, fixed_size);
+  }
+  static void decode(std::span<const std::byte> bytes, Half& half) { std::memcpy(&half.stored, bytes.data(), fixed_size); }
+};
+
+TEST_CASE("update takes pairs of whatever converts to key and value") {
+  const test::UniqueName name;
+  {
+    auto d = SharedDict<std::string, double>::create(name.str(), {.heap_size = 1 << 20});
+    d.update(std::map<std::string, int>{{"a", 1}, {"b", 2}});
+    REQUIRE(d.at("a") == 1.0);
+    d.update(std::vector<std::pair<const char*, float>>{{"c", 3.5F}});
+    REQUIRE(d.at("c") == 3.5);
+    d.clear();
+  }
+  auto d = SharedDict<std::uint64_t, std::string>::create(name.str(), {.heap_size = 1 << 20});
+  const std::string text(100, 't');
+  d.update(std::vector<std::pair<unsigned, const char*>>{{1U, text.c_str()}, {2U, "two"}});
+  REQUIRE(d.at(1) == text);
+  REQUIRE(d.at(2) == "two");
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("the key of a change stays what it was when the call began, whatever becomes of the argument in it") {
+  const test::UniqueName name;
+  const std::string other = GENERATE(std::string("2"), std::string(100, 'o'));
+  {
+    Words d = Words::create(name.str(), {.heap_size = 1 << 20});
+    d["first"] = "value";
+    d[other] = "of the other";
+    std::string key = "first";
+    REQUIRE(d.modify(key, [&](std::string& value) {
+      key = other;
+      value += std::string(50, '!');
+    }));
+    REQUIRE(d.at("first") == "value" + std::string(50, '!'));
+    key = "new";
+    REQUIRE(d.modify_or_insert(key, "", [&](std::string& value) {
+      key = other;
+      value = "made";
+    }));
+    REQUIRE(d.at("new") == "made");
+    key = "first";
+    REQUIRE(d.wait_until(
+                key,
+                [&](const std::string& value) {
+                  if (key == "first") {
+                    key = other;
+                    d["first"] = "changed";
+                  }
+                  return value == "changed";
+                },
+                test::kHangDeadline) == "changed");
+    REQUIRE(d.size() == 3);
+    SHARED_DICT_REQUIRE_SOUND(d);
+  }
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  std::uint64_t key = 1;
+  d[1] = 10;
+  d.modify(key, [&](std::uint64_t& value) {
+    key = 2;
+    ++value;
+  });
+  REQUIRE(d.at(1) == 11);
+  REQUIRE(d.size() == 1);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("the key of a read may be part of what is read into") {
+  const test::UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = 1 << 20});
+  d["a"] = "b";
+  d["b"] = what_is_behind_a_zero();
+  std::string word = "a";
+  REQUIRE(d.try_get(word, word));
+  REQUIRE(d.try_get(word, word));
+  REQUIRE(word == what_is_behind_a_zero());
+  REQUIRE(d.try_get(std::string_view(word).substr(2), word));
+
+  std::string text = "key";
+  const auto put = [&](std::size_t size) { d["key"] = std::string(size, 'v'); };
+  put(1000);
+  std::jthread writer([&](const std::stop_token& stop) {
+    for (std::size_t i = 0; !stop.stop_requested(); ++i) put(1000 + i % 5 * 2000);
+  });
+  for (int i = 0; i < (test::kSanitized ? 2000 : 50000); ++i) {
+    text = "key";
+    REQUIRE(d.try_get(text, text));
+    REQUIRE(text.size() >= 1000);
+  }
+}
+
+TEST_CASE("a callback is called once, also when memory is looked for after it") {
+  const test::UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = 1 << 16});
+  const std::string value(500, 'v');
+  const auto fill = [&] {
+    for (int i = 0;; ++i) d.insert(std::to_string(i), value);
+  };
+  REQUIRE(test::error_of(fill) == errc::heap_full);
+  d["1"] = value;  // leaves memory that can be given to others
+  int calls = 0;
+  const auto grow = [&](std::string& text) {
+    ++calls;
+    text.assign(5000, 'w');
+  };
+  REQUIRE(test::error_of([&] { d.modify("0", grow); }) == errc::heap_full);
+  REQUIRE(calls == 1);
+  REQUIRE(d.at("0") == value);
+}
+
+TEST_CASE("what a callback throws is not taken for the dictionary's own error") {
+  const test::UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = 1 << 20});
+  d["key"] = "value";
+  d["key"] = "other";  // leaves memory that can be given to others
+  int calls = 0;
+  const auto full = [&](std::string&) {
+    ++calls;
+    throw Error(errc::heap_full, "another dictionary is full");
+  };
+  REQUIRE(test::error_of([&] { d.modify("key", full); }) == errc::heap_full);
+  REQUIRE(calls == 1);
+  REQUIRE(d.at("key") == "other");
+}
+
+TEST_CASE("floating point values are exchanged where they compare equal, and where both are no number") {
+  const test::UniqueName name;
+  auto d = SharedDict<std::string, long double>::create(name.str(), {.heap_size = 1 << 20});
+  d["a"] = 1;
+  long double expected;
+  std::memset(&expected, 0xff, sizeof expected);  // its padding, too
+  expected = d.at("a");
+  REQUIRE(d.compare_exchange("a", expected, 2));
+  expected = 1;
+  REQUIRE_FALSE(d.compare_exchange("a", expected, 3));
+  REQUIRE(expected == 2);
+  REQUIRE(d.compare_exchange("a", expected, std::numeric_limits<long double>::quiet_NaN()));
+  expected = std::numeric_limits<long double>::quiet_NaN();
+  REQUIRE(d.compare_exchange("a", expected, -0.0L));
+  expected = 0;
+  REQUIRE(d.compare_exchange("a", expected, 1));
+}
+
+TEST_CASE("values without a comparison of their own, and owners of others, are exchanged by their bytes") {
+  const test::UniqueName name;
+  {
+    auto d = SharedDict<std::string, std::vector<Incomparable>>::create(name.str(), {.heap_size = 1 << 20});
+    std::vector<Incomparable> expected{{1}};
+    d["a"] = expected;
+    REQUIRE(d.compare_exchange("a", expected, {{2}, {3}}));
+    REQUIRE_FALSE(d.compare_exchange("a", expected, {}));
+    REQUIRE(expected.size() == 2);
+  }
+  {
+    auto d = SharedDict<std::string, std::map<int, Incomparable>>::create(name.str(), {.heap_size = 1 << 20});
+    std::map<int, Incomparable> expected{{1, {1}}};
+    d["a"] = expected;
+    REQUIRE(d.compare_exchange("a", expected, {}));
+  }
+  Owners d = Owners::create(name.str(), {.heap_size = 1 << 20});
+  auto expected = std::make_unique<int>(1);
+  d["a"] = std::make_unique<int>(1);
+  REQUIRE(d.compare_exchange("a", expected, std::make_unique<int>(2)));
+  REQUIRE(*d.at("a") == 2);
+}
+
+TEST_CASE("values that can only be moved can be stored, changed, listed and gone through") {
+  const test::UniqueName name;
+  Owners d = Owners::create(name.str(), {.heap_size = 1 << 20});
+  d.insert("a", std::make_unique<int>(1));
+  REQUIRE(d.modify("a", [](std::unique_ptr<int>& value) { ++*value; }));
+  REQUIRE(d.modify_or_insert("b", std::make_unique<int>(5), [](std::unique_ptr<int>& value) { ++*value; }));
+  REQUIRE(*d.at("a") == 2);
+  REQUIRE(*d.at("b") == 6);
+  REQUIRE(d.values().size() == 2);
+  int sum = 0;
+  for (const auto& [key, value] : d.items()) sum += *value;
+  REQUIRE(sum == 8);
+  STATIC_REQUIRE(std::input_iterator<Owners::const_iterator>);
+  std::ranges::for_each(d, [&](const auto& item) { sum -= *item.second; });
+  REQUIRE(sum == 0);
+  auto it = d.begin();
+  REQUIRE(*(*it++).second + *it->second == 8);
+}
+
+TEST_CASE("its size doesn't bound a dictionary for the ranges of the standard library: others may erase") {
+  STATIC_REQUIRE_FALSE(std::ranges::sized_range<Numbers>);
+  STATIC_REQUIRE(std::ranges::input_range<Numbers>);
+  const test::UniqueName name;
+  Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
+  for (std::uint64_t i = 0; i < 1000; ++i) d[i] = i;
+  std::counted_iterator it(d.begin(), static_cast<std::ptrdiff_t>(d.size()));
+  d.clear();
+  std::size_t seen = 0;
+  for (; it.base() != d.end() && it != std::default_sentinel; ++it) ++seen;
+  REQUIRE(seen >= 1);
+  REQUIRE(seen < 1000);
+}
+
+TEST_CASE("items of dictionaries with different keys compare") {
+  const test::UniqueName name;
+  const test::UniqueName other;
+  Words words = Words::create(name.str(), {.heap_size = 1 << 20});
+  auto lines = SharedDict<std::uint64_t, std::string>::create(other.str(), {.heap_size = 1 << 20});
+  words["a"] = "text";
+  lines[1] = "text";
+  REQUIRE(words["a"] == lines[1]);
+  REQUIRE(lines[1] == words["a"]);
+  lines[1] = "other";
+  REQUIRE(words["a"] != lines[1]);
+}
+
+TEST_CASE("nothing of one value is left in the next one that is read") {
+  const test::UniqueName name;
+  auto d = SharedDict<std::uint64_t, Appending>::create(name.str(), {.heap_size = 1 << 20});
+  d[1] = Appending{{1, 2}};
+  d[2] = Appending{{3}};
+  std::vector<std::vector<int>> read;
+  d.get_many(std::vector<std::uint64_t>{1, 2}, [&](std::size_t, const Appending* value) { read.push_back(value->parts); });
+  REQUIRE(read == std::vector<std::vector<int>>{{1, 2}, {3}});
+  Appending out{{9}};
+  REQUIRE(d.try_get(1, out));
+  REQUIRE(out.parts == std::vector<int>{1, 2});
+}
+
+TEST_CASE("a small value of a codec that isn't its bytes has them in a view") {
+  const test::UniqueName name;
+  auto d = SharedDict<std::uint64_t, Half>::create(name.str(), {.heap_size = 1 << 20});
+  d[1] = Half{7, 8};
+  auto view = d.view(1);
+  REQUIRE(view);
+  REQUIRE(view.bytes().size() == 8);
+  d[1] = Half{9, 8};
+  const auto moved = std::move(view);
+  std::int64_t stored = 0;
+  std::memcpy(&stored, moved.bytes().data(), 8);
+  REQUIRE(stored == 7);
+  REQUIRE(d.at(1).stored == 9);
+  REQUIRE_FALSE(d.view(2));
+}
+
+#ifdef __SIZEOF_INT128__
+TEST_CASE("integers of 128 bits are added as such, where the compiler takes them for integers") {
+  __extension__ using Wide = __int128;
+  __extension__ using UnsignedWide = unsigned __int128;
+  add_to_wide<Wide>();
+  add_to_wide<UnsignedWide>();
+  SUCCEED();
+}
+#endif
