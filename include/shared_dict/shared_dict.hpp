@@ -25,6 +25,7 @@
 #include <vector>
 
 #include <shared_dict/codec.hpp>
+#include <shared_dict/detail/bytes/hash.hpp>
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
 #include <shared_dict/detail/mechanisms/attachment.hpp>
 #include <shared_dict/detail/mechanisms/entry.hpp>
@@ -689,8 +690,10 @@ inline std::vector<std::string> list(const std::filesystem::path& directory = {}
 
 }  // namespace shared_dict
 
-/// A dictionary is gone through until its end, not for as many steps as its size says: others may erase meanwhile.
+/// \cond
+// A dictionary is gone through until its end, not for as many steps as its size says: others may erase meanwhile.
 template <class K, class V>
 inline constexpr bool std::ranges::disable_sized_range<shared_dict::SharedDict<K, V>> = true;
+/// \endcond
 
 #endif

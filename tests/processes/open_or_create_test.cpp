@@ -30,8 +30,10 @@ namespace {
 constexpr unsigned kProcesses = 6;
 #if defined(_WIN32)
 constexpr unsigned kRounds = 20;  // of a twentieth of a second each under wine
+constexpr unsigned kVisits = 20;
 #else
 constexpr unsigned kRounds = 200;
+constexpr unsigned kVisits = 2000;
 #endif
 
 using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
@@ -58,7 +60,7 @@ const RegisterChild kImpatient("open_or_create: impatient", [](std::vector<std::
   meet(steps, met);
   Options options = options_in(args.at(0));
   options.lock_timeout = std::chrono::milliseconds(0);
-  for (unsigned i = 0; i < 10 * kRounds; ++i) {
+  for (unsigned i = 0; i < kVisits; ++i) {
     const std::error_code code = error_of([&] { Numbers::open_or_create("name", options).fetch_add(1, 1); });
     if (code && code != errc::lock_timeout) throw std::system_error(code);
   }
