@@ -690,10 +690,10 @@ inline std::vector<std::string> list(const std::filesystem::path& directory = {}
 
 }  // namespace shared_dict
 
-/// \cond
+/// @cond
 // A dictionary is gone through until its end, not for as many steps as its size says: others may erase meanwhile.
 template <class K, class V>
 inline constexpr bool std::ranges::disable_sized_range<shared_dict::SharedDict<K, V>> = true;
-/// \endcond
+/// @endcond
 
 #endif
