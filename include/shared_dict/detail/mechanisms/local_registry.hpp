@@ -95,8 +95,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
 
   void add(const FileId& segment, const std::shared_ptr<ForkAware>& attachment) {
     const std::scoped_lock lock(mutex_);
-    std::erase_if(attachments_, [](const auto& entry) { return entry.second.use.expired(); });
-    attachments_[segment].use = attachment;
+    know(segment, attachment);
   }
 
   // `open` opens a file that `owner` closes in a forked child, where nobody else would; no fork comes between.
@@ -105,11 +104,17 @@ class SHARED_DICT_VISIBLE LocalRegistry {
     const std::scoped_lock lock(mutex_);
     std::optional<FileId> id;
     const std::error_code error = open(id);
-    if (id) attachments_[*id].use = owner;
+    if (id) know(*id, owner);
     return error;
   }
 
  private:
+  // In place of those that are gone. With the mutex held.
+  void know(const FileId& id, const std::shared_ptr<ForkAware>& object) {
+    std::erase_if(attachments_, [](const auto& entry) { return entry.second.use.expired(); });
+    attachments_[id].use = object;
+  }
+
   LocalRegistry() {
     on_fork([] { instance().prepare_fork(); }, [] { instance().after_fork_in_parent(); },
             [] { instance().after_fork_in_child(); });
