@@ -11,6 +11,7 @@
 
 #include <shared_dict/detail/bytes/layout.hpp>
 #include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/mechanisms/failure.hpp>
 #include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/operations/scan.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
@@ -45,9 +46,11 @@ class ItemIterator {
 
   /// Steps to the next item. Requires that this isn't the end. Constant time and the copy; linear in a shard's size where it comes to the next
   /// shard. \throws errc::corrupted; what K and V throw when they are decoded.
-  ItemIterator& operator++() {
+  ItemIterator& operator++() try {
     if (!walk_->advance()) walk_.reset();
     return *this;
+  } catch (const detail::Failure& failure) {
+    failure.leave("iterator");
   }
 
   /// What `it++` returns: `*it++` is the item from before.

@@ -68,13 +68,15 @@ class Loan {
   /// \throws errc::closed if there is nothing to publish; errc::heap_full and errc::too_many_items if others have used up the
   /// space meanwhile: then the loan can be published later; errc::lock_timeout, likewise; errc::would_deadlock inside a
   /// callback of the same dictionary, or in a forked child.
-  bool publish() {
+  bool publish() try {
     if (!*this) detail::fail(errc::closed, attachment_ != nullptr ? attachment_->name() : "", "this loan was published, or moved from: take another one");
     detail::ActiveCallback::refuse_reentry(*attachment_);
     if (!block_.pin.mine()) {
       detail::fail(errc::would_deadlock, attachment_->name(), "the loan was taken by the parent process: only that one can publish it");
     }
     return detail::publish_loan(detail::Writer(*attachment_, timeout_), block_);
+  } catch (const detail::Failure& failure) {
+    failure.leave("publish");
   }
 
  private:

@@ -11,7 +11,6 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
@@ -41,9 +40,9 @@
 #include <shared_dict/detail/operations/loaning.hpp>
 #include <shared_dict/detail/operations/lookup.hpp>
 #include <shared_dict/detail/operations/mutation.hpp>
-#include <shared_dict/detail/operations/storing.hpp>
 #include <shared_dict/detail/operations/scan.hpp>
 #include <shared_dict/detail/operations/snapshot.hpp>
+#include <shared_dict/detail/operations/storing.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
 #include <shared_dict/detail/operations/waiting.hpp>
 #include <shared_dict/error.hpp>
@@ -164,16 +163,8 @@ class SharedDict {
   // ---- Reading
 
   /// The value of a key, or nothing.
-  std::optional<V> get(Key key) const {
-    if constexpr (kFixed) {
-      const detail::EncodedKey<K> encoded(key);
-      const auto& attachment = reading();
-      return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
-    } else {
-      std::optional<V> value(std::in_place);
-      if (!try_get(key, *value)) value.reset();
-      return value;
-    }
+  std::optional<V> get(Key key) const try { return read(key); } catch (const detail::Failure& failure) {
+    failure.leave("get");
   }
 
   /// The value of a key, or `fallback`.
@@ -184,33 +175,26 @@ class SharedDict {
 
   /// Puts the value of a key into `out`, reusing its memory if it is a string or a vector of plain bytes; true if the key is there. Otherwise `out` stays as it was; only a string
   /// or vector may be left empty, if the key was erased at this moment.
-  bool try_get(Key key, V& out) const {
-    if constexpr (detail::kMayAlias<K, V>) {
-      if (detail::lies_in<K>(key, out)) [[unlikely]] return try_get(K(key), out);
-    }
-    const detail::EncodedKey<K> encoded(key);
-    const auto& attachment = reading();
-    if constexpr (kFixed) {
-      const std::optional<V> value = detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
-      if (value) out = *value;
-      return value.has_value();
-    } else {
-      return detail::read_value(attachment.segment(), name_, hashed(attachment, encoded), out);
-    }
+  bool try_get(Key key, V& out) const try { return read_into(key, out); } catch (const detail::Failure& failure) {
+    failure.leave("try_get");
   }
 
   /// The value of a key. \throws std::out_of_range if it is missing.
-  V at(Key key) const {
-    if (auto value = get(key)) return *std::move(value);
+  V at(Key key) const try {
+    if (auto value = read(key)) return *std::move(value);
     throw std::out_of_range("dictionary '" + name_ + "': at: no such key; get() returns an empty optional instead");
+  } catch (const detail::Failure& failure) {
+    failure.leave("at");
   }
 
   /// Whether the key is there. Copies no value.
-  bool contains(Key key) const {
+  bool contains(Key key) const try {
     const detail::EncodedKey<K> encoded(key);
     const auto& attachment = reading();
     return detail::lookup(attachment.segment(), name_, hashed(attachment, encoded),
                           [](std::size_t) { return static_cast<std::byte*>(nullptr); });
+  } catch (const detail::Failure& failure) {
+    failure.leave("contains");
   }
 
   /// f(index, const V*) for each key, in their order; nullptr if it is missing. Each is read as by get(); together they are no
@@ -218,18 +202,24 @@ class SharedDict {
   /// the processor's caches, as it waits for the memory of many keys at once. The value is only there during the call of f, which may
   /// do anything with the dictionary.
   template <class Keys, class F>
-  void get_many(const Keys& keys, F f) const {
+  void get_many(const Keys& keys, F f) const try {
     const auto keep = attachment_;
     const auto& attachment = reading();
     detail::read_many<K, V>(attachment.segment(), name_, keys, std::move(f));
+  } catch (const detail::Failure& failure) {
+    failure.leave("get_many");
   }
 
   /// How many keys there are. Exact when nobody writes; a key that a process was just adding when it died is counted from the
   /// next write in its part of the dictionary on. Reads one figure for each shard.
-  std::size_t size() const { return static_cast<std::size_t>(detail::count_items(reading().segment())); }
+  std::size_t size() const try { return count(); } catch (const detail::Failure& failure) {
+    failure.leave("size");
+  }
 
   /// Whether size() is 0.
-  bool empty() const { return size() == 0; }
+  bool empty() const try { return count() == 0; } catch (const detail::Failure& failure) {
+    failure.leave("empty");
+  }
 
   // ---- Zero copy
 
@@ -237,60 +227,72 @@ class SharedDict {
   /// constant time, whatever the size. A system call now and then when a process has more views than before.
   /// \throws errc::too_many_views if this process has 4096 views and loans of this dictionary; copying reads still work.
   /// errc::heap_full if there is no memory to note the view.
-  View<V> view(Key key) const {
+  View<V> view(Key key) const try {
     const detail::EncodedKey<K> encoded(key);
     auto& attachment = reading();
     const detail::KeyBytes bytes = hashed(attachment, encoded);
     if constexpr (View<V>::kCopied) {
-      if (const auto value = detail::read_word<Traits::fixed_size>(attachment.segment(), name_, bytes)) return View<V>(attachment_, *value);
+      if (const auto value = detail::read_word<Traits::fixed_size>(attachment.segment(), name_, bytes))
+        return View<V>(attachment_, *value);
     } else {
       detail::Pin pin;
-      if (const auto value = detail::pin_value(attachment, name_, bytes, pin)) return View<V>(attachment_, std::move(pin), *value);
+      if (const auto value = detail::pin_value(attachment, name_, bytes, pin))
+        return View<V>(attachment_, std::move(pin), *value);
     }
     return {};
+  } catch (const detail::Failure& failure) {
+    failure.leave("view");
   }
 
   /// Memory for `count` characters or elements that are to become the value of a key: see Loan. For strings, and vectors of
   /// trivially copyable types. Takes the lock of one shard; constant time, whatever the size, plus the system calls for memory.
   /// \throws errc::heap_full; errc::value_too_large; errc::too_many_views as view(); errc::lock_timeout.
-  Loan<V> loan(Key key, std::size_t count)
-    requires(Traits::plain && Traits::fixed_size == 0)
-  {
+  Loan<V> loan(Key key, std::size_t count) requires(Traits::plain&& Traits::fixed_size == 0) try {
     constexpr std::size_t kElement = sizeof(typename V::value_type);
     const detail::EncodedKey<K> encoded(key);
     const detail::Writer writer = writing();
     const std::size_t bytes = count > SIZE_MAX / kElement ? SIZE_MAX : count * kElement;
     require_storable(writer, encoded.bytes().size(), bytes);
     return Loan<V>(attachment_, detail::begin_loan(writer, hashed(writer.attachment, encoded), bytes), timeout_);
+  } catch (const detail::Failure& failure) {
+    failure.leave("loan");
   }
 
   // ---- Writing
 
   /// Stores the value only if the key is absent; true if it did.
-  bool insert(Key key, const V& value) {
+  bool insert(Key key, const V& value) try {
     return put(key, value, [](bool present) { return !present; }) == Outcome::inserted;
+  } catch (const detail::Failure& failure) {
+    failure.leave("insert");
   }
 
   /// Stores the value; true if the key is new, false if its value was replaced.
-  bool insert_or_assign(Key key, const V& value) {
+  bool insert_or_assign(Key key, const V& value) try {
     return put(key, value, [](bool) { return true; }) == Outcome::inserted;
+  } catch (const detail::Failure& failure) {
+    failure.leave("insert_or_assign");
   }
 
   /// Stores the value only if the key is present; true if it did.
-  bool assign(Key key, const V& value) {
+  bool assign(Key key, const V& value) try {
     return put(key, value, [](bool present) { return present; }) == Outcome::replaced;
+  } catch (const detail::Failure& failure) {
+    failure.leave("assign");
   }
 
   /// Takes the key away; true if it was there. Doesn't need memory.
-  bool erase(Key key) {
+  bool erase(Key key) try {
     const detail::EncodedKey<K> encoded(key);
     const detail::Writer writer = writing();
     return detail::erase_key(writer, hashed(writer.attachment, encoded));
+  } catch (const detail::Failure& failure) {
+    failure.leave("erase");
   }
 
   /// Takes the key away and returns its value, or nothing if it is missing. The value is decoded under the lock: if that
   /// throws, it is still there.
-  std::optional<V> extract(Key key) {
+  std::optional<V> extract(Key key) try {
     const auto keep = attachment_;
     std::optional<V> value;
     const detail::EncodedKey<K> encoded(key);
@@ -302,11 +304,13 @@ class SharedDict {
       return detail::Decision::erase();
     });
     return value;
+  } catch (const detail::Failure& failure) {
+    failure.leave("extract");
   }
 
   /// Takes any one item out, or nothing if there is none; each item goes to one caller only. No order is promised. Looks at each
   /// shard once, in constant time on average. After a crash the item is either there or taken.
-  std::optional<std::pair<K, V>> extract_any() {
+  std::optional<std::pair<K, V>> extract_any() try {
     const auto keep = attachment_;
     std::optional<std::pair<K, V>> item;
     const detail::Writer writer = writing();
@@ -315,21 +319,27 @@ class SharedDict {
       item.emplace(detail::decode_key<K>(key, name_), detail::decode_value<V>(value, name_));
     });
     return item;
+  } catch (const detail::Failure& failure) {
+    failure.leave("extract_any");
   }
 
   /// Takes everything away, in one step for everybody. Locks all shards; linear in the memory in use. The tables keep their size, as a
   /// std::unordered_map its buckets; the memory of keys and values is free for others.
-  void clear() { detail::clear(writing()); }
+  void clear() try { detail::clear(writing()); } catch (const detail::Failure& failure) {
+    failure.leave("clear");
+  }
 
   /// Stores all items, pairs of key and value, in one step: other writers see none of them or all, and so does everybody after a crash at
   /// any instruction. If it throws, nothing has happened. Of a key that comes several times the last value counts. Readers, who wait for nobody, may
   /// see the items come one after the other. Holds the locks of all shards that it touches; linear in the number of items.
   template <class Range>
-  void update(const Range& items) {
+  void update(const Range& items) try {
     const auto keep = attachment_;
     const detail::Writer writer = writing();
     const detail::EncodedItems<K, V> encoded(writer, items);
     detail::Batch(writer, encoded.items()).run();
+  } catch (const detail::Failure& failure) {
+    failure.leave("update");
   }
 
   /// The same, of a list in braces.
@@ -341,7 +351,7 @@ class SharedDict {
   ///
   /// If it throws, what `pred` throws and errc::lock_timeout included, the items taken so far are gone, and so they are after a crash in it.
   template <class Pred>
-  std::size_t erase_if(Pred pred) {
+  std::size_t erase_if(Pred pred) try {
     const auto keep = attachment_;
     const detail::Writer writer = writing();
     return static_cast<std::size_t>(detail::erase_if(writer, [&](detail::Bytes key, detail::Bytes value) {
@@ -350,6 +360,8 @@ class SharedDict {
       const V decoded_value = detail::decode_value<V>(value, name_);
       return static_cast<bool>(std::invoke(pred, decoded_key, decoded_value));
     }));
+  } catch (const detail::Failure& failure) {
+    failure.leave("erase_if");
   }
 
   // ---- Read-modify-write
@@ -358,20 +370,23 @@ class SharedDict {
   /// short; if it throws, the value stays and the exception passes through. Called once; once more only if there was no memory for what it made,
   /// and another process changed the value while some was looked for.
   template <class F>
-  bool modify(Key key, F f) {
+  bool modify(Key key, F f) try {
     return update_value(key, static_cast<V*>(nullptr), std::move(f)) == Outcome::replaced;
+  } catch (const detail::Failure& failure) {
+    failure.leave("modify");
   }
 
   /// As modify; if the key is missing, f(V&) on `initial`, which is then stored. True if it was missing.
   template <class F>
-  bool modify_or_insert(Key key, V initial, F f) {
+  bool modify_or_insert(Key key, V initial, F f) try {
     return update_value(key, std::addressof(initial), std::move(f)) == Outcome::inserted;
+  } catch (const detail::Failure& failure) {
+    failure.leave("modify_or_insert");
   }
 
   /// Adds `delta` and returns the value from before; a missing key counts as 0. Integers wrap around.
-  V fetch_add(Key key, V delta)
-    requires std::is_arithmetic_v<V>
-  {
+  V fetch_add(Key key, V delta) requires std::is_arithmetic_v<V>
+  try {
     V before{};
     V after{};
     const detail::EncodedKey<K> encoded(key);
@@ -390,13 +405,15 @@ class SharedDict {
       return detail::Decision::store(Traits::bytes(after));
     });
     return before;
+  } catch (const detail::Failure& failure) {
+    failure.leave("fetch_add");
   }
 
   /// Stores `desired` if the value is `expected`; otherwise puts the value into `expected` and returns false. A missing key is
   /// false too and leaves `expected`. Plain values compare by their bytes if these are unique, others with `==` if they have
   /// one that looks at what is stored, else by their bytes (owners of other objects, for example); of floating point numbers, two that are no
   /// number are equal.
-  bool compare_exchange(Key key, V& expected, const V& desired) {
+  bool compare_exchange(Key key, V& expected, const V& desired) try {
     const auto keep = attachment_;
     bool exchanged = false;
     const detail::EncodedKey<K> encoded(key);
@@ -415,6 +432,8 @@ class SharedDict {
     });
     if (actual) expected = *std::move(actual);
     return exchanged;
+  } catch (const detail::Failure& failure) {
+    failure.leave("compare_exchange");
   }
 
   // ---- Waiting for others
@@ -424,28 +443,33 @@ class SharedDict {
   /// Takes the lock of one shard for a moment at the beginning. If the writer dies in the middle of its change, the waiter sees to the
   /// recovery itself, within some 100 ms. A waiter that is killed leaves nothing behind.
   /// \throws errc::too_many_views if 128 threads of this process wait already; errc::heap_full if there is no memory to note it.
-  bool wait_change(Key key, std::chrono::nanoseconds timeout) const {
+  bool wait_change(Key key, std::chrono::nanoseconds timeout) const try {
     const auto keep = attachment_;
     const detail::EncodedKey<K> encoded(key);
     auto& attachment = reading();
-    return detail::wait_change(attachment, hashed(attachment, encoded), detail::deadline_after(detail::Clock::now(), timeout));
+    return detail::wait_change(attachment, hashed(attachment, encoded),
+                               detail::deadline_after(detail::Clock::now(), timeout));
+  } catch (const detail::Failure& failure) {
+    failure.leave("wait_change");
   }
 
   /// Waits until the key has a value for which pred(const V&) is true, and returns that value; nothing at the time-out. `pred` is asked
   /// at once and after each change of the key, and may do anything. All else as wait_change.
   template <class Pred>
-  std::optional<V> wait_until(Key key, Pred pred, std::chrono::nanoseconds timeout) const {
+  std::optional<V> wait_until(Key key, Pred pred, std::chrono::nanoseconds timeout) const try {
     const auto keep = attachment_;
     const detail::KeptKey<K> kept(key);
     auto& attachment = reading();
     std::optional<V> value;
     const auto deadline = detail::deadline_after(detail::Clock::now(), timeout);
     const bool reached = detail::wait_until(attachment, hashed(attachment, kept.encoded()), deadline, [&] {
-      value = get(kept.key());
+      value = read(kept.key());
       return value && static_cast<bool>(std::invoke(pred, std::as_const(*value)));
     });
     if (!reached) value.reset();
     return value;
+  } catch (const detail::Failure& failure) {
+    failure.leave("wait_until");
   }
 
   // ---- As a dictionary
@@ -464,36 +488,46 @@ class SharedDict {
   /// No lock is held, and nobody waited for: f may do anything with the dictionary. Linear in the size of the tables and what is stored. Copies
   /// one shard at a time to private memory, from its beginning again if its table is exchanged or repaired meanwhile.
   template <class F>
-  void for_each(F f) const {
+  void for_each(F f) const try {
     scan_items([&](const K& key, const V& value) { std::invoke(f, key, value); });
+  } catch (const detail::Failure& failure) {
+    failure.leave("for_each");
   }
 
   /// Copies of all keys; consistent as for_each, and as costly.
-  std::vector<K> keys() const {
+  std::vector<K> keys() const try {
     std::vector<K> all;
     scan_items([&](K&& key, V&&) { all.push_back(std::move(key)); });
     return all;
+  } catch (const detail::Failure& failure) {
+    failure.leave("keys");
   }
 
   /// Copies of all values, as keys(). The one at an index needn't be that of the key at the same index of another call's.
-  std::vector<V> values() const {
+  std::vector<V> values() const try {
     std::vector<V> all;
     scan_items([&](K&&, V&& value) { all.push_back(std::move(value)); });
     return all;
+  } catch (const detail::Failure& failure) {
+    failure.leave("values");
   }
 
   /// Copies of all items, as keys().
-  std::vector<std::pair<K, V>> items() const {
+  std::vector<std::pair<K, V>> items() const try {
     std::vector<std::pair<K, V>> all;
     scan_items([&](K&& key, V&& value) { all.emplace_back(std::move(key), std::move(value)); });
     return all;
+  } catch (const detail::Failure& failure) {
+    failure.leave("items");
   }
 
   /// An input iterator over copies of the items, consistent as for_each from this call to the last step. Copies the first shard that holds
   /// items; the steps copy the others.
-  const_iterator begin() const {
+  const_iterator begin() const try {
     reading();
     return const_iterator(attachment_, name_);
+  } catch (const detail::Failure& failure) {
+    failure.leave("begin");
   }
 
   /// The end of the iteration. Also of a closed handle.
@@ -510,9 +544,11 @@ class SharedDict {
   /// \throws errc::lock_timeout, also if another process saves to the same path; Error in the system category, which names the file.
   /// Then the file is as it was before, unless only its directory couldn't be brought to the disk. After a crash too; what was written beside
   /// it then goes with the next save to the same path. A child that `progress` forks gets errc::would_deadlock.
-  void save(const std::filesystem::path& path, const Progress& progress = {}) const {
+  void save(const std::filesystem::path& path, const Progress& progress = {}) const try {
     const auto keep = attachment_;
     detail::save(writing(), path, progress);
+  } catch (const detail::Failure& failure) {
+    failure.leave("save");
   }
 
   /// Makes the items those of a file that save() wrote, in one step: what is there and not in the file goes. Other writers see
@@ -524,22 +560,30 @@ class SharedDict {
   /// \throws errc::corrupted if the file is damaged, which names the place; errc::type_mismatch, naming all types;
   /// errc::incompatible_layout if it is no such file, or of another kind of machine; errc::heap_full; errc::too_many_items;
   /// errc::lock_timeout; Error in the system category, which names the file. Then nothing has changed.
-  void load(const std::filesystem::path& path, const Progress& progress = {}) {
+  void load(const std::filesystem::path& path, const Progress& progress = {}) try {
     const auto keep = attachment_;
     detail::load(writing(), path, progress);
+  } catch (const detail::Failure& failure) {
+    failure.leave("load");
   }
 
   // ---- Watching it
 
   /// Figures for people and monitors. Takes no lock; linear in the number of shards and in Options::max_processes.
-  Stats stats() const { return detail::collect_stats(reading()); }
+  Stats stats() const try { return detail::collect_stats(reading()); } catch (const detail::Failure& failure) {
+    failure.leave("stats");
+  }
 
   /// What is free in the heap. Takes each lock in turn. \throws errc::lock_timeout.
-  GcStats gc_stats() const { return detail::collect_gc_stats(writing()); }
+  GcStats gc_stats() const try { return detail::collect_gc_stats(writing()); } catch (const detail::Failure& failure) {
+    failure.leave("gc_stats");
+  }
 
   /// Checks every invariant of what is stored. Holds all locks meanwhile, after cleaning up where a process died; linear in
   /// the memory in use. \throws errc::lock_timeout.
-  AuditReport audit() const { return detail::Audit(writing()).run(); }
+  AuditReport audit() const try { return detail::Audit(writing()).run(); } catch (const detail::Failure& failure) {
+    failure.leave("audit");
+  }
 
  private:
   enum class Outcome { nothing, inserted, replaced };
@@ -547,16 +591,20 @@ class SharedDict {
   SharedDict(std::string_view name, std::shared_ptr<detail::Attachment> attachment, std::chrono::milliseconds timeout)
       : name_(name), attachment_(std::move(attachment)), timeout_(timeout) {}
 
-  static SharedDict open(detail::OpenMode mode, std::string_view name, const Options& options) {
+  static SharedDict open(detail::OpenMode mode, std::string_view name, const Options& options) try {
     if (options.lock_timeout < std::chrono::milliseconds(0)) {
       detail::fail(errc::invalid_option, name, "Options::lock_timeout is negative");
     }
     detail::Lifecycle lifecycle(name, options.directory, options.lock_timeout);
-    return {name, lifecycle.open(mode, options, detail::stored_types<K, V>(), detail::fill_of(options)), options.lock_timeout};
+    return {name, lifecycle.open(mode, options, detail::stored_types<K, V>(), detail::fill_of(options)),
+            options.lock_timeout};
+  } catch (const detail::Failure& failure) {
+    failure.leave(detail::word_for(mode));
   }
 
   detail::Attachment& reading() const {
-    if (attachment_ == nullptr) detail::fail(errc::closed, name_, "this handle was closed or moved from: open it again");
+    if (attachment_ == nullptr)
+      detail::fail(errc::closed, name_, "this handle was closed or moved from: open it again");
     detail::ActiveCallback::refuse_reentry(*attachment_);
     return *attachment_;
   }
@@ -564,6 +612,36 @@ class SharedDict {
 
   static detail::KeyBytes hashed(const detail::Attachment& attachment, const detail::EncodedKey<K>& key) noexcept {
     return detail::hash_key(attachment.segment(), key.bytes());
+  }
+
+  std::size_t count() const { return static_cast<std::size_t>(detail::count_items(reading().segment())); }
+
+  std::optional<V> read(Key key) const {
+    if constexpr (kFixed) {
+      const detail::EncodedKey<K> encoded(key);
+      const auto& attachment = reading();
+      return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
+    } else {
+      std::optional<V> value(std::in_place);
+      if (!read_into(key, *value)) value.reset();
+      return value;
+    }
+  }
+
+  bool read_into(Key key, V& out) const {
+    if constexpr (detail::kMayAlias<K, V>) {
+      if (detail::lies_in<K>(key, out)) [[unlikely]]
+        return read_into(K(key), out);
+    }
+    const detail::EncodedKey<K> encoded(key);
+    const auto& attachment = reading();
+    if constexpr (kFixed) {
+      const std::optional<V> value = detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
+      if (value) out = *value;
+      return value.has_value();
+    } else {
+      return detail::read_value(attachment.segment(), name_, hashed(attachment, encoded), out);
+    }
   }
 
   // f(K&&, V&&) for each item.
@@ -619,7 +697,6 @@ class SharedDict {
     std::optional<V> value;
     std::optional<detail::Encoded<V, Traits>> bytes;
     std::optional<std::uint64_t> asked;  // the hash of what f was called with; 0 of nothing
-    std::exception_ptr thrown;           // not to be taken for an error of this dictionary's
     const detail::KeptKey<K> kept(key);
     const detail::Bytes key_bytes = kept.encoded().bytes();
     const detail::Writer writer = writing();
@@ -637,12 +714,7 @@ class SharedDict {
         } else {
           value.emplace(std::move(*initial));
         }
-        try {
-          std::invoke(f, *value);
-        } catch (...) {
-          thrown = std::current_exception();
-          return detail::Decision::keep();
-        }
+        std::invoke(f, *value);
         bytes.emplace(*value);
         require_storable(writer, key_bytes.size(), bytes->bytes().size());
         asked = now;
@@ -650,7 +722,6 @@ class SharedDict {
       outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
       return detail::Decision::store(bytes->bytes());
     });
-    if (thrown) std::rethrow_exception(thrown);
     return outcome;
   }
 
@@ -668,8 +739,10 @@ class SharedDict {
 /// it the dictionary is there or gone; files that are left go with the next create or remove of this name.
 /// \throws errc::invalid_name; errc::incompatible_layout if it is no dictionary; errc::heap_full if this process has no room to look into it;
 /// errc::lock_timeout; Error in the system category. Then it is still there.
-inline bool remove(std::string_view name, const std::filesystem::path& directory = {}) {
+inline bool remove(std::string_view name, const std::filesystem::path& directory = {}) try {
   return detail::Lifecycle(name, directory, Options{}.lock_timeout).remove();
+} catch (const detail::Failure& failure) {
+  failure.leave("remove");
 }
 
 /// Whether there is a dictionary of this name: persistent, or with somebody alive attached to it. False for a damaged one, and for one of
@@ -679,14 +752,18 @@ inline bool remove(std::string_view name, const std::filesystem::path& directory
 /// processes that are attached until one is found alive.
 /// \throws errc::invalid_name; errc::heap_full if this process has no room to look into it; Error in the system category if it can't be
 /// looked at.
-inline bool exists(std::string_view name, const std::filesystem::path& directory = {}) {
+inline bool exists(std::string_view name, const std::filesystem::path& directory = {}) try {
   return detail::Lifecycle(name, directory, Options{}.lock_timeout).exists();
+} catch (const detail::Failure& failure) {
+  failure.leave("exists");
 }
 
 /// The names for which exists() is true, sorted; none if the directory isn't there. Those that this user may not look at are left out.
 /// Reads the directory, then costs and waits as exists() for each name.
 /// \throws errc::heap_full as exists(); Error in the system category if the directory or a dictionary can't be looked at.
-inline std::vector<std::string> list(const std::filesystem::path& directory = {}) { return detail::list_dictionaries(directory); }
+inline std::vector<std::string> list(const std::filesystem::path& directory = {}) {
+  return detail::list_dictionaries(directory);
+}
 
 }  // namespace shared_dict
 

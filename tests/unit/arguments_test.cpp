@@ -215,6 +215,12 @@ TEST_CASE("what a callback throws is not taken for the dictionary's own error") 
   REQUIRE(test::error_of([&] { d.modify("key", full); }) == errc::heap_full);
   REQUIRE(calls == 1);
   REQUIRE(d.at("key") == "other");
+  REQUIRE_THAT(test::message_of([&] { d.modify("key", full); }), Catch::StartsWith("another dictionary is full"));
+  // One of a real other dictionary, or of this one, names what it comes from.
+  const auto none = [&](std::string&) { Words::attach(name.str() + ".other"); };
+  REQUIRE_THAT(test::message_of([&] { d.modify("key", none); }), Catch::StartsWith("dictionary '" + name.str() + ".other': attach: "));
+  const auto again = [&](std::string&) { d.get("key"); };
+  REQUIRE_THAT(test::message_of([&] { d.modify("key", again); }), Catch::StartsWith("dictionary '" + name.str() + "': get: "));
 }
 
 TEST_CASE("floating point values are exchanged where they compare equal, and where both are no number") {

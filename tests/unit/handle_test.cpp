@@ -1,5 +1,6 @@
 // Handles: moving them, closing them, having several of them, and what a closed one says to each call.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -16,6 +17,7 @@
 
 using namespace shared_dict;
 using namespace shared_dict::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -28,9 +30,10 @@ static_assert(!std::is_copy_constructible_v<Numbers>);
 static_assert(!std::is_copy_assignable_v<Numbers>);
 static_assert(noexcept(std::declval<Numbers&>().close()));
 
+/// Every public function that can fail, with the name that its errors give it.
 std::vector<std::pair<std::string, std::function<void(Numbers&)>>> every_call() {
   return {{"get", [](Numbers& d) { d.get(1); }},
-          {"get with fallback", [](Numbers& d) { d.get(1, 0); }},
+          {"get", [](Numbers& d) { d.get(1, 0); }},
           {"try_get",
            [](Numbers& d) {
              std::uint64_t out = 0;
@@ -38,6 +41,9 @@ std::vector<std::pair<std::string, std::function<void(Numbers&)>>> every_call() 
            }},
           {"at", [](Numbers& d) { d.at(1); }},
           {"contains", [](Numbers& d) { d.contains(1); }},
+          {"get_many",
+           [](Numbers& d) { d.get_many(std::vector<std::uint64_t>{1}, [](std::size_t, const std::uint64_t*) {}); }},
+          {"view", [](Numbers& d) { d.view(1); }},
           {"size", [](Numbers& d) { static_cast<void>(d.size()); }},
           {"empty", [](Numbers& d) { static_cast<void>(d.empty()); }},
           {"insert", [](Numbers& d) { d.insert(1, 1); }},
@@ -47,6 +53,14 @@ std::vector<std::pair<std::string, std::function<void(Numbers&)>>> every_call() 
           {"extract", [](Numbers& d) { d.extract(1); }},
           {"extract_any", [](Numbers& d) { d.extract_any(); }},
           {"clear", [](Numbers& d) { d.clear(); }},
+          {"update",
+           [](Numbers& d) {
+             d.update({{1, 1}});
+           }},
+          {"update",
+           [](Numbers& d) {
+             d.update(std::vector<std::pair<std::uint64_t, std::uint64_t>>{{1, 1}});
+           }},
           {"erase_if", [](Numbers& d) { d.erase_if([](auto, auto) { return true; }); }},
           {"modify", [](Numbers& d) { d.modify(1, [](auto&) {}); }},
           {"modify_or_insert", [](Numbers& d) { d.modify_or_insert(1, 1, [](auto&) {}); }},
@@ -56,22 +70,40 @@ std::vector<std::pair<std::string, std::function<void(Numbers&)>>> every_call() 
              std::uint64_t expected = 1;
              d.compare_exchange(1, expected, 2);
            }},
-          {"subscript, writing", [](Numbers& d) { d[1] = 1; }},
-          {"subscript, reading", [](Numbers& d) { static_cast<void>(static_cast<std::uint64_t>(d[1])); }},
-          {"const subscript", [](Numbers& d) { static_cast<void>(std::as_const(d)[1]); }},
+          {"insert_or_assign", [](Numbers& d) { d[1] = 1; }},
+          {"at", [](Numbers& d) { static_cast<void>(static_cast<std::uint64_t>(d[1])); }},
+          {"at", [](Numbers& d) { static_cast<void>(std::as_const(d)[1]); }},
+          {"wait_change", [](Numbers& d) { d.wait_change(1, 0ns); }},
+          {"wait_until",
+           [](Numbers& d) {
+             d.wait_until(
+                 1, [](std::uint64_t) { return true; }, 0ns);
+           }},
           {"for_each", [](Numbers& d) { d.for_each([](auto, auto) {}); }},
           {"keys", [](Numbers& d) { d.keys(); }},
           {"values", [](Numbers& d) { d.values(); }},
           {"items", [](Numbers& d) { d.items(); }},
           {"begin", [](Numbers& d) { d.begin(); }},
+          {"save", [](Numbers& d) { d.save("never written"); }},
+          {"load", [](Numbers& d) { d.load("never read"); }},
           {"stats", [](Numbers& d) { d.stats(); }},
           {"gc_stats", [](Numbers& d) { d.gc_stats(); }},
           {"audit", [](Numbers& d) { d.audit(); }}};
 }
 
+/// Every call of a handle that has nothing open ends in errc::closed, with a message that names the dictionary and the call.
+void require_refused(Numbers& d) {
+  for (const auto& [operation, call] : every_call()) {
+    INFO(operation);
+    const auto refused = [&, &call = call] { call(d); };
+    REQUIRE(error_of(refused) == errc::closed);
+    REQUIRE_THAT(message_of(refused), Catch::StartsWith("dictionary '" + d.name() + "': " + operation + ": "));
+  }
+}
+
 }  // namespace
 
-TEST_CASE("a closed handle refuses every call") {
+TEST_CASE("a closed handle refuses every call, by its name") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
   const Numbers other = Numbers::attach(name.str());
@@ -80,26 +112,19 @@ TEST_CASE("a closed handle refuses every call") {
   d.close();
   REQUIRE_FALSE(d.is_open());
   d.close();  // once more does nothing
-  for (const auto& [what, call] : every_call()) {
-    INFO(what);
-    REQUIRE(error_of([&, &call = call] { call(d); }) == errc::closed);
-  }
+  require_refused(d);
   REQUIRE(other.at(1) == 1);
   SHARED_DICT_REQUIRE_SOUND(other);
 }
 
-TEST_CASE("a handle that was moved from refuses every call") {
+TEST_CASE("a handle that was moved from refuses every call, by its name") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});
   Numbers moved = std::move(d);
   REQUIRE(moved.is_open());
   REQUIRE_FALSE(d.is_open());  // NOLINT(bugprone-use-after-move)
   REQUIRE(moved.name() == name.str());
-  for (const auto& [what, call] : every_call()) {
-    INFO(what);
-    REQUIRE(error_of([&, &call = call] { call(d); }) == errc::closed);
-  }
-  REQUIRE(message_of([&] { d.get(1); }).find("'" + name.str() + "'") != std::string::npos);
+  require_refused(d);
   REQUIRE(moved.insert(1, 1));
   d.close();
   REQUIRE(moved.at(1) == 1);
@@ -138,7 +163,8 @@ TEST_CASE("a handle that was moved from keeps its name until it gets another one
   REQUIRE(d.name() == second_name.str());
   moved = std::move(d);
   REQUIRE(moved.name() == second_name.str());
-  REQUIRE(message_of([&] { d.insert(1, 1); }).find("'" + second_name.str() + "'") != std::string::npos);  // NOLINT(bugprone-use-after-move)
+  REQUIRE(message_of([&] { d.insert(1, 1); }).find("'" + second_name.str() + "'") !=
+          std::string::npos);  // NOLINT(bugprone-use-after-move)
 
   Numbers& same = moved;
   moved = std::move(same);

@@ -444,7 +444,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   bool others_alive(std::uint32_t except) const {
     try {
       return anyone_alive(except);
-    } catch (const Error&) {
+    } catch (const Failure&) {
       return true;
     }
   }

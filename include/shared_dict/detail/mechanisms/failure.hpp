@@ -7,31 +7,50 @@
 #include <system_error>
 #include <utility>
 
-#include <shared_dict/error.hpp>
 #include <shared_dict/detail/platform/compiler.hpp>
+#include <shared_dict/error.hpp>
 
 namespace shared_dict::detail {
 
-[[noreturn]] SHARED_DICT_COLD inline void fail(errc code, std::string_view name, std::string_view text) {
-  std::string what = "dictionary '";
-  what += name;
-  what += "': ";
-  what += text;
-  throw Error(code, what);
-}
+// An error that doesn't know yet which operation it ends. The public function that it leaves adds that (`leave`), so that a message names what the
+// user called, however deep the cause lies. What a callback throws has left a public function already and is a plain Error: it keeps the
+// operation and the dictionary that it names.
+class Failure final : public Error {
+ public:
+  Failure(std::error_code code, std::string_view name, std::string_view text)
+      : Error(code, worded(name, text)), name_(name), text_(text) {}
+
+  // Throws it as the Error that users see.
+  [[noreturn]] SHARED_DICT_COLD void leave(std::string_view operation) const {
+    std::string text(operation);
+    text += ": ";
+    text += text_;
+    throw Error(code(), worded(name_, text));
+  }
+
+ private:
+  static std::string worded(std::string_view name, std::string_view text) {
+    std::string what = "dictionary '";
+    what += name;
+    what += "': ";
+    what += text;
+    return what;
+  }
+
+  std::string name_;
+  std::string text_;
+};
 
 [[noreturn]] SHARED_DICT_COLD inline void fail(std::error_code code, std::string_view name, std::string_view text) {
-  std::string what = "dictionary '";
-  what += name;
-  what += "': ";
-  what += text;
-  throw Error(code, what);
+  throw Failure(code, name, text);
 }
 
 // For every place that meets stored contents that contradict themselves.
 [[noreturn]] SHARED_DICT_COLD inline void fail_corrupted(std::string_view name, std::string_view found) {
   std::string text(found);
-  text += "; the stored contents are damaged and nothing was changed: save what can still be read, then remove(name) and create it anew";
+  text +=
+      "; the stored contents are damaged and nothing was changed: save what can still be read, then remove(name) and "
+      "create it anew";
   fail(errc::corrupted, name, text);
 }
 

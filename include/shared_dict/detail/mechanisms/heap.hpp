@@ -288,7 +288,7 @@ class Heap {
     if (retired() != 0 && owner.kind() == PageKind::large) sweep();
     try {
       return PagePool(writer_).take(owner);
-    } catch (const Error& error) {
+    } catch (const Failure& error) {
       if (error.code() != errc::heap_full) throw;
       free_spares();
       if (retired() != 0) sweep();
@@ -312,7 +312,7 @@ class Heap {
     try {
       spans_.begin(take_pages(PageWord(PageKind::span, segment_.classes()[size_class].span_pages, shard_index_, size_class)), size_class);
       return size_class;
-    } catch (const Error& error) {
+    } catch (const Failure& error) {
       if (error.code() != errc::heap_full) throw;
       if (spans_.any_free(size_class)) return size_class;  // a spare was given back
       for (std::uint32_t larger = size_class + 1; larger < segment_.classes().count(); ++larger) {

@@ -33,7 +33,7 @@ class BasicAudit {
       for (LockedShard& shard : shards) check_shard(shard);
       check_runs();
       check_pool(pool);
-    } catch (const Error& error) {
+    } catch (const Failure& error) {
       if (error.code() != errc::corrupted) throw;
       note(error.what());
     }

@@ -22,6 +22,15 @@ namespace shared_dict::detail {
 
 enum class OpenMode { create, attach, open_or_create };
 
+constexpr std::string_view word_for(OpenMode mode) noexcept {
+  switch (mode) {
+    case OpenMode::create: return "create";
+    case OpenMode::attach: return "attach";
+    case OpenMode::open_or_create: break;
+  }
+  return "open_or_create";
+}
+
 struct Finding {
   enum class State { none, unfinished, complete, foreign, damaged };
 

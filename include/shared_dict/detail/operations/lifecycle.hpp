@@ -447,7 +447,7 @@ inline std::vector<std::string> list_dictionaries(const std::filesystem::path& d
   const std::filesystem::path place = place_of(directory);
   std::error_code error;
   const auto paths = paths_in(place, error);
-  if (error && error != std::errc::no_such_file_or_directory) throw Error(error, "can't read " + place.string());
+  if (error && error != std::errc::no_such_file_or_directory) throw Error(error, "list: can't read " + place.string());
   for (const auto& path : paths) {
     const std::string file = path.filename().string();
     if (!file.starts_with(kDirectoryPrefix)) continue;
@@ -455,7 +455,7 @@ inline std::vector<std::string> list_dictionaries(const std::filesystem::path& d
     if (!valid_name(name)) continue;
     try {
       if (Lifecycle(name, directory, std::chrono::milliseconds(0)).exists()) names.push_back(name);
-    } catch (const Error& refused) {
+    } catch (const Failure& refused) {
       // Somebody else's, or going away at this moment.
       const std::error_code& code = refused.code();
       if (code.category() != shared_dict_category() && code != std::errc::permission_denied) throw;

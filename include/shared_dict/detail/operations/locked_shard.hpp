@@ -323,7 +323,7 @@ class LockedShard {
     const std::uint32_t log2 = std::max(table_word().none() ? 0 : table_word().log2_buckets(), fitting_log2(items() + n));
     try {
       rebuild_table(writer_, heap_, shard_, index_, log2);
-    } catch (const Error& error) {
+    } catch (const Failure& error) {
       const bool nearly_full = get(shard_.items) + get(shard_.tombstones) + n + 1 > slot_count();
       if (error.code() != errc::heap_full || !can_go_on || nearly_full) throw;
     }

@@ -235,7 +235,7 @@ SHARED_DICT_COLD inline bool repair_leftovers(const Writer& writer, bool memory)
       const bool swept = repaired.heap().sweep() != 0;
       const bool freed = spares && repaired.heap().free_spares();
       any = any || stale || swept || freed;
-    } catch (const Error& error) {
+    } catch (const Failure& error) {
       if (error.code() != errc::lock_timeout && error.code() != errc::corrupted) throw;
     }
   }
@@ -248,7 +248,7 @@ SHARED_DICT_HOT void with_leftovers(const Writer& writer, Operation operation) {
   for (bool again = false;; again = true) {
     try {
       return operation();
-    } catch (const Error& error) {
+    } catch (const Failure& error) {
       const bool limit = error.code() == errc::heap_full || error.code() == errc::too_many_items;
       if (again || !limit || !repair_leftovers(writer, error.code() == errc::heap_full)) throw;
     }

@@ -51,7 +51,7 @@ class ChangeWaiter {
       waiter_->shard.store(index_ + 1, std::memory_order_relaxed);  // relaxed: as above
       shard.fields().watched.store(1, std::memory_order_relaxed);
       return true;
-    } catch (const Error& error) {
+    } catch (const Failure& error) {
       if (error.code() != errc::lock_timeout) throw;
       return false;
     }
@@ -114,7 +114,7 @@ class ChangeWaiter {
     try {
       const Writer writer(attachment_, left());
       const LockedShard repaired(writer, index_);
-    } catch (const Error& error) {
+    } catch (const Failure& error) {
       if (error.code() != errc::lock_timeout) throw;
     }
   }
