@@ -44,6 +44,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/lookup.hpp
     include/shared_dict/detail/operations/mutation.hpp
     include/shared_dict/detail/operations/overwriting.hpp
+    include/shared_dict/detail/operations/reading.hpp
     include/shared_dict/detail/operations/repair.hpp
     include/shared_dict/detail/operations/replacement.hpp
     include/shared_dict/detail/operations/saved_file.hpp

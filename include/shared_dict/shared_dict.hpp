@@ -40,6 +40,7 @@
 #include <shared_dict/detail/operations/loaning.hpp>
 #include <shared_dict/detail/operations/lookup.hpp>
 #include <shared_dict/detail/operations/mutation.hpp>
+#include <shared_dict/detail/operations/reading.hpp>
 #include <shared_dict/detail/operations/scan.hpp>
 #include <shared_dict/detail/operations/snapshot.hpp>
 #include <shared_dict/detail/operations/storing.hpp>

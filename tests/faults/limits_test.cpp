@@ -107,7 +107,9 @@ TEST_CASE("a file that may not grow any more is an error, and no signal") {
     } else {  // its blocks are written to be had, which the limit is for
       demand(filled == errc::heap_full && !d.contains("large"), "an error that leaves things as they were");
     }
-    demand(error_of([&] { Words::create("second", options); }) == std::errc::file_too_large, "an error");
+    const auto create = [&] { Words::create("second", options); };
+    demand(error_of(create) == std::errc::file_too_large, "an error");
+    demand(message_of(create).find("smaller Options::heap_size") != std::string::npos, "a message that names the way out");
     demand(!std::filesystem::exists(place.of("second")), "no file left over");
     sigset_t pending;
     demand(::sigpending(&pending) == 0 && ::sigismember(&pending, SIGXFSZ) == 0, "no signal on its way");

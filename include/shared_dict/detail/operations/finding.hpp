@@ -112,6 +112,9 @@ class BasicFinder {
     if (error == std::errc::no_such_file_or_directory) {
       fail(error, name_, what + ": make the directory that it lies in, or name another one in SHARED_DICT_DIR or Options::directory");
     }
+    if (error == std::errc::file_too_large) {
+      fail(error, name_, what + ": no file can be that large there: choose a smaller Options::heap_size, or another Options::directory");
+    }
     if (error == std::errc::permission_denied) {
       fail(error, name_, what + ": whoever creates it says with Options::permissions who may use it; or choose another Options::directory");
     }

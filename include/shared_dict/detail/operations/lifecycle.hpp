@@ -121,8 +121,9 @@ class BasicLifecycle {
 
  private:
   std::shared_ptr<Attachment> try_open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill) {
-    for (;;) {
-      if (std::exchange(expects_child_, false)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::optional<Clock::time_point> child_deadline;
+    for (bool expects_child = false;;) {
+      if (std::exchange(expects_child, false)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       if (mode == OpenMode::attach) {
         const Finding first = finder_.inspect();
         if (first.state == State::none) finder_.not_found();
@@ -143,8 +144,12 @@ class BasicLifecycle {
       if (found.state == State::complete) {
         attachment = find_or_map(found, guard);
         if (found.identity.lifetime == 0 && !attachment->anyone_alive()) {
-          expects_child_ = attachment->expects_child() && wait_for_child();
-          if (expects_child_) continue;
+          // Its child needs the guard to become a member: it gets a while, whatever lock_timeout is, as the items would be lost.
+          if (attachment->expects_child()) {
+            if (!child_deadline) child_deadline = Clock::now() + kForkPatience;
+            expects_child = Clock::now() < *child_deadline;
+          }
+          if (expects_child) continue;
           PlacedFiles(place_).remove_contents();
           found.state = State::none;
         }
@@ -224,13 +229,6 @@ class BasicLifecycle {
     if (!error || error == std::errc::file_exists) return true;
     if (error == std::errc::no_such_file_or_directory) return false;
     finder_.cant("can't create " + place_.guard().string(), error);
-  }
-
-  // For a child of a dead member, which needs the guard to become one: a while, whatever lock_timeout is, as its items would be lost.
-  bool wait_for_child() {
-    const auto now = Clock::now();
-    if (!child_deadline_) child_deadline_ = now + kForkPatience;
-    return now < *child_deadline_;
   }
 
   // See LocalRegistry::open_once.
@@ -434,8 +432,6 @@ class BasicLifecycle {
   BasicFinder<Lazily> finder_{name_, place_};
   Clock::time_point deadline_;
   std::chrono::milliseconds timeout_{0};
-  bool expects_child_ = false;
-  std::optional<Clock::time_point> child_deadline_;
   bool made_place_ = false;  // the directory or the guard's file
 };
 

@@ -21,7 +21,6 @@
 #include <shared_dict/codec.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/lifecycle.hpp>
-#include <shared_dict/detail/operations/lookup.hpp>
 #include <shared_dict/detail/operations/mutation.hpp>
 
 namespace shared_dict::detail {
@@ -156,162 +155,23 @@ V decode_value(Bytes bytes, const std::string& name) {
   return decode<V, codec_traits<V>>(bytes, name);
 }
 
-// Makes room for stored bytes in `out`, and notes whether it was asked to and whether they fit. A string or vector sets new elements to
-// zero: so that a long one goes through the memory only once, it is made of the shared bytes themselves, or made and filled in pieces that
-// stay in the nearest cache.
-template <class V>
-class Room {
-  using Traits = codec_traits<V>;
-  // Whether what is there stays when there is to be more room: not so with a codec of its user's, or where elements can't be made of nothing.
-  static constexpr bool kGrows = [] {
-    if constexpr (!kHasUserCodec<V> && std::is_base_of_v<SequenceCodec<V>, codec<V>>) {
-      return std::is_default_constructible_v<typename V::value_type>;
-    }
-    return false;
-  }();
-  static constexpr std::size_t kElement = [] {
-    if constexpr (kGrows) return sizeof(typename V::value_type);
-    return std::size_t{1};
-  }();
-
- public:
-  static constexpr std::size_t kPiece = kWord * kElement * std::max<std::size_t>(1, 512 / kElement);  // whole words, whole elements
-
-  explicit Room(V& out) noexcept : out_(out) {}
-
-  bool touched = false;
-  bool fits = true;
-
-  std::byte* operator()(std::size_t size) {
-    touched = true;
-    fits = size % Traits::alignment == 0;  // an element is no shorter than its alignment: most garbage ends here
-    try {
-      return fits ? Traits::prepare(out_, size) : nullptr;
-    } catch (const DecodeError&) {
-      fits = false;
-      return nullptr;
-    }
-  }
-
-  // Whether there are to be more elements than there are. If so there is memory for them afterwards, and what was in it may be gone.
-  bool is_to_grow(std::size_t size) {
-    if constexpr (kGrows) {
-      if (size % kElement != 0 || out_.size() >= size / kElement) return false;
-      if (out_.capacity() < size / kElement) {
-        out_.clear();  // nothing to move
-        out_.reserve(size / kElement);
-      }
-      return true;
-    } else {
-      return false;
-    }
-  }
-
-  // Makes it of shared bytes, where they can be copied by a function that no compiler looks into: the library's own, as compilers call it for
-  // as many bytes as this. What it copied is not believed before it is validated, like all that is read so (racing_bytes.hpp); between
-  // the two hidings nothing but that copy reads the bytes, so that nothing is known of them that others could make untrue.
-  bool made_of(const std::byte* shared, std::size_t size) {
-    if constexpr (kGrows && kCopiesPairs && alignof(typename V::value_type) <= kWord) {
-      touched = true;
-      fits = true;  // whatever was found before, which was there no more
-      const auto* const first = reinterpret_cast<const typename V::value_type*>(hidden(shared));
-      out_.assign(first, first + size / kElement);
-      static_cast<void>(hidden(shared));
-      return true;
-    } else {
-      static_cast<void>(shared);
-      static_cast<void>(size);
-      return false;
-    }
-  }
-
- private:
-  V& out_;
-};
-
-// Reads the value of a key into `out`, which then keeps its memory. If the key is missing `out` stays as it was, except that a
-// string or vector may be left empty if the key was erased while it was copied.
-// `look_up` is the look-up of the key, called with `prepare` (lookup.hpp).
-template <class V, class LookUp>
-bool read_value_by(const std::string& name, V& out, LookUp look_up) {
-  using Traits = codec_traits<V>;
-  if constexpr (Traits::plain && Traits::fixed_size == 0) {
-    Room<V> room(out);
-    const bool found = look_up(room);
-    if (found && !room.fits) fail_corrupted(name, "a value has the wrong size");
-    if (!found && room.touched) Traits::prepare(out, 0);
-    return found;
-  } else {
-    std::vector<std::byte> bytes;
-    if (!look_up([&](std::size_t size) {
-          bytes.resize(size);
-          return bytes.data();
-        })) {
-      return false;
-    }
-    out = decode_value<V>(bytes, name);  // a new one: what is read into may only be added to
-    return true;
-  }
-}
-
-template <class V>
-bool read_value(const Segment& segment, const std::string& name, const KeyBytes& key, V& out) {
-  return read_value_by(name, out, [&](auto&& prepare) { return lookup(segment, name, key, prepare); });
-}
-
-// For values of a fixed size: no memory is allocated and nothing constructed before the bytes are known to be good.
-template <class V, class LookUp>
-SHARED_DICT_HOT std::optional<V> read_fixed_by(const std::string& name, LookUp look_up) {
-  std::array<std::byte, sizeof(V)> bytes;
-  bool fits = true;
-  const bool found = look_up([&](std::size_t size) -> std::byte* {
-    fits = size == sizeof(V);
-    return fits ? bytes.data() : nullptr;
-  });
-  if (!found) return std::nullopt;
-  if (!fits) fail_corrupted(name, "a value has the wrong size");
-  if (!valid_object<V>(bytes.data())) fail_corrupted(name, "a bool is neither true nor false");
-  return std::bit_cast<V>(bytes);
-}
-
-template <class V>
-SHARED_DICT_HOT std::optional<V> read_fixed(const Segment& segment, const std::string& name, const KeyBytes& key) {
-  return read_fixed_by<V>(name, [&](auto prepare) { return lookup(segment, name, key, prepare); });
-}
-
 template <class... Ts>
-constexpr bool compare_by_value(TypeList<Ts...>);
+constexpr bool are_compared(TypeList<Ts...>);
 
-// Whether objects are compared with `==`: it has to compile, which some containers' promises and doesn't, and to look at what is stored, which
+// Whether objects are compared with `==` (not by their bytes): it has to compile, which some containers' promises and doesn't, and to look at what is stored, which
 // that of pointers doesn't.
 template <class T>
-constexpr bool compares_by_value() {
+constexpr bool is_compared() {
   using Type = std::remove_cv_t<T>;
   if constexpr (StandardType<Type>::known) {
-    return !StandardType<Type>::pointer && compare_by_value(typename StandardType<Type>::Elements());
+    return !StandardType<Type>::pointer && are_compared(typename StandardType<Type>::Elements());
   } else {
     return requires(const Type& object) { { object == object } -> std::convertible_to<bool>; };
   }
 }
 template <class... Ts>
-constexpr bool compare_by_value(TypeList<Ts...>) {
-  return (compares_by_value<Ts>() && ...);
-}
-
-// The bytes of a value that takes at most a word.
-using ValueWord = std::array<std::byte, kWord>;
-
-template <std::size_t size>
-std::optional<ValueWord> read_word(const Segment& segment, const std::string& name, const KeyBytes& key) {
-  ValueWord bytes{};
-  bool fits = true;
-  const bool found = lookup(segment, name, key, [&](std::size_t stored) -> std::byte* {
-    fits = stored == size;
-    return fits ? bytes.data() : nullptr;
-  });
-  if (!found) return std::nullopt;
-  if (!fits) fail_corrupted(name, "a value has the wrong size");
-  return bytes;
+constexpr bool are_compared(TypeList<Ts...>) {
+  return (is_compared<Ts>() && ...);
 }
 
 // Whether the stored value is `expected`, whose bytes are given.
@@ -322,7 +182,7 @@ bool same_value(Bytes stored, Bytes expected_bytes, const V& expected, const std
   if constexpr (std::is_floating_point_v<V>) {
     const V value = decode_value<V>(stored, name);
     return value == expected || (value != value && expected != expected);
-  } else if constexpr (!kBytesDecide && compares_by_value<V>()) {
+  } else if constexpr (!kBytesDecide && is_compared<V>()) {
     return decode_value<V>(stored, name) == expected;
   } else {
     return stored.size() == expected_bytes.size() &&
@@ -333,6 +193,9 @@ bool same_value(Bytes stored, Bytes expected_bytes, const V& expected, const std
 // Whether values are replaced by one store where they are (replaced_in_place() is the same, of a segment).
 template <class V>
 inline constexpr bool kInPlace = codec_traits<V>::plain && codec_traits<V>::fixed_size - 1 < kWord;
+
+// The bytes of a value that takes at most a word.
+using ValueWord = std::array<std::byte, kWord>;
 
 // The word that stands for such a value in the segment.
 template <class V>
@@ -424,64 +287,6 @@ class EncodedItems {
   std::vector<std::byte> bytes_;
   std::vector<std::pair<std::size_t, std::size_t>> sizes_;
 };
-
-// Reads the values of many keys, a group at a time: hash all and ask for their buckets; ask for their entries; read them.
-template <class K, class V, class Keys, class F>
-void read_many(const Segment& segment, const std::string& name, const Keys& keys, F f) {
-  using Traits = codec_traits<V>;
-  using Reference = decltype(*std::begin(keys));
-  using Element = std::remove_cvref_t<Reference>;
-  // What the group's keys are kept as: references to the caller's if these stay and needn't be converted, otherwise copies.
-  constexpr bool kStay = std::is_lvalue_reference_v<Reference> && std::forward_iterator<decltype(std::begin(keys))> &&
-                         (kIsStringKey<K> || std::is_same_v<Element, K>);
-  using Copy = std::conditional_t<kIsStringKey<K>, std::decay_t<Element>, K>;
-  using Kept = std::conditional_t<kStay, const Element*, Copy>;
-  constexpr std::size_t kGroup = 32;
-  std::array<std::optional<Kept>, kGroup> kept;
-  std::array<std::optional<EncodedKey<K>>, kGroup> encoded;
-  std::array<KeyBytes, kGroup> hashed;
-  std::array<Approach, kGroup> approaches;
-  std::uint64_t likely_bytes = 2 * kCacheLine;
-  [[maybe_unused]] std::conditional_t<Traits::plain && Traits::fixed_size != 0, int, V> value{};
-
-  std::size_t index = 0;
-  auto at = std::begin(keys);
-  const auto end = std::end(keys);
-  while (at != end) {
-    std::size_t count = 0;
-    for (; count < kGroup && at != end; ++count, ++at) {
-      if constexpr (kStay) {
-        encoded[count].emplace(*kept[count].emplace(std::addressof(*at)));
-      } else {
-        encoded[count].emplace(kept[count].emplace(*at));
-      }
-      hashed[count] = hash_key(segment, encoded[count]->bytes());
-      approach_bucket(segment, hashed[count], approaches[count]);
-      prefetch(approaches[count].bucket);
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      approach_entry(hashed[i], approaches[i]);
-      prefetch_entry(segment, approaches[i].candidate.word, likely_bytes);
-    }
-    for (std::size_t i = 0; i < count; ++i, ++index) {
-      const auto look_up = [&](auto&& prepare) {
-        return visit_approached(segment, name, hashed[i], approaches[i], copy_to(segment, prepare));
-      };
-      if constexpr (Traits::plain && Traits::fixed_size != 0) {
-        const std::optional<V> found = read_fixed_by<V>(name, look_up);
-        std::invoke(f, index, found ? std::addressof(*found) : nullptr);
-      } else {
-        const bool found = read_value_by(name, value, [&](auto&& prepare) {
-          return look_up([&](std::size_t size) {
-            likely_bytes = entry_bytes(segment, EntrySizes(hashed[i].bytes.size(), size));
-            return prepare(size);
-          });
-        });
-        std::invoke(f, index, found ? std::addressof(std::as_const(value)) : nullptr);
-      }
-    }
-  }
-}
 
 template <class K, class V>
 StoredTypes stored_types() {
