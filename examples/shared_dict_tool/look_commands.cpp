@@ -172,7 +172,7 @@ void print_info(const Dictionary& dictionary, const std::vector<Process>& proces
 }  // namespace
 
 int list(const Arguments& arguments) {
-  const std::filesystem::path place = detail::place_of(arguments.directory);
+  const std::filesystem::path place = detail::place_of(arguments.directory, {});
   std::error_code error;
   if (!std::filesystem::is_directory(place, error)) {
     throw WrongUse(place.string() + " is no directory: name the one that the dictionaries lie in, with --dir or SHARED_DICT_DIR");

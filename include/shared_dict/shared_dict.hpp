@@ -538,7 +538,7 @@ class SharedDict {
 
   /// Writes all items to a file, as they are at one moment: an `update` of others is in it as a whole or not at all. The file is written
   /// beside it, to `path` with ".saving" behind it, brought to the disk, and renamed: whoever looks finds the old file or the new one.
-  /// Its mode is Options::permissions of the creator.
+  /// Its mode is Options::permissions of the creator. What isn't a regular file is left alone, links included.
   ///
   /// Readers notice nothing. Writers wait until their part of the dictionary is copied to this process's memory, at the speed of
   /// memory; never for the disk. Needs as much memory as is stored. Linear in that. `progress` may do anything with the dictionary.
@@ -740,6 +740,8 @@ class SharedDict {
 /// it the dictionary is there or gone; files that are left go with the next create or remove of this name.
 /// \throws errc::invalid_name; errc::incompatible_layout if it is no dictionary; errc::heap_full if this process has no room to look into it;
 /// errc::lock_timeout; Error in the system category. Then it is still there.
+///
+/// Say `shared_dict::remove`: with `using namespace shared_dict`, `remove("name")` is C's function that removes a file.
 inline bool remove(std::string_view name, const std::filesystem::path& directory = {}) try {
   return detail::Lifecycle(name, directory, Options{}.lock_timeout).remove();
 } catch (const detail::Failure& failure) {
@@ -762,8 +764,10 @@ inline bool exists(std::string_view name, const std::filesystem::path& directory
 /// The names for which exists() is true, sorted; none if the directory isn't there. Those that this user may not look at are left out.
 /// Reads the directory, then costs and waits as exists() for each name.
 /// \throws errc::heap_full as exists(); Error in the system category if the directory or a dictionary can't be looked at.
-inline std::vector<std::string> list(const std::filesystem::path& directory = {}) {
+inline std::vector<std::string> list(const std::filesystem::path& directory = {}) try {
   return detail::list_dictionaries(directory);
+} catch (const detail::Failure& failure) {
+  failure.leave("list");
 }
 
 }  // namespace shared_dict

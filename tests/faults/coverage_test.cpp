@@ -103,7 +103,7 @@ TEST_CASE("no function of the system goes past the faults") {
                                  "unlinkat",
                                  "renameat",
                                  "mkdirat",
-                                 "fchmodat",
+                                 "chmod",
                                  "fopen64",
                                  "__fread_chk",
                                  "fcntl64",

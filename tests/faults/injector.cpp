@@ -54,7 +54,7 @@ constexpr std::array<Kind, kCalls> kKinds{{
     {"rmdir", {EBUSY, EIO}},
     {"rename", {EACCES, ENOSPC}},
     {"mkdir", {ENOSPC, EACCES}},
-    {"chmod", {EPERM, EIO}},
+    {"fchmodat", {EPERM, EIO}},
     {"fchmod", {EPERM, EIO}},
     {"faccessat", {EACCES, ENOMEM}},
     {"opendir", {EMFILE, ENOMEM}},
@@ -295,9 +295,9 @@ int mkdir(const char* path, mode_t mode) noexcept {
   return fails(FallibleCall::mkdir) ? -1 : real(path, mode);
 }
 
-int chmod(const char* path, mode_t mode) noexcept {
-  static auto* const real = next<int(const char*, mode_t)>("chmod");
-  return fails(FallibleCall::chmod) ? -1 : real(path, mode);
+int fchmodat(int descriptor, const char* path, mode_t mode, int flags) noexcept {
+  static auto* const real = next<int(int, const char*, mode_t, int)>("fchmodat");
+  return fails(FallibleCall::fchmodat) ? -1 : real(descriptor, path, mode, flags);
 }
 
 int fchmod(int descriptor, mode_t mode) noexcept {

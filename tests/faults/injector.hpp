@@ -33,7 +33,7 @@ enum class FallibleCall : unsigned {
   rmdir,
   rename,
   mkdir,
-  chmod,
+  fchmodat,
   fchmod,
   faccessat,
   opendir,

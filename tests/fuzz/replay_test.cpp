@@ -36,7 +36,7 @@ void replay(const char* target, void (*body)(FuzzInput)) {
   REQUIRE_FALSE(files.empty());
   const SharedArea<At> at;
   // The bodies keep dictionaries until their process ends, and a forked child ends without destructors.
-  const Place place(shared_dict::detail::default_place());
+  const Place place(shared_dict::detail::place_of({}, {}));
   const Environment here("SHARED_DICT_DIR", place.path().string());
   while (at->next < files.size()) {
     const Ending ending = run_forked(

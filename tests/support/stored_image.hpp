@@ -64,7 +64,7 @@ class StoredImage {
   /// `fill(dict)` stores what the dictionary holds.
   template <class Fill>
   StoredImage(Options options, Left left, std::uint64_t seed, Fill fill)
-      : place_(detail::default_place()), options_(std::move(options)) {
+      : place_(detail::place_of({}, {})), options_(std::move(options)) {
     options_.directory = place_.path();
     options_.lifetime = Lifetime::persistent;
     {

@@ -153,6 +153,24 @@ TEST_CASE("a symbolic link to a real dictionary's directory is not followed") {
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 
+TEST_CASE("a symbolic link among what was removed is not followed") {
+  const Place place;
+  Options options = in(place);
+  options.lifetime = Lifetime::persistent;
+  auto d = Numbers::create("other", options);
+  d.insert(1, 1);
+  const fs::path link = place.path() / ".shared_dict.name.0123456789abcdef";
+  fs::create_directory_symlink(place.of("other"), link);
+  const auto before = picture_of(place.of("other"));
+  Numbers::create("name", in(place)).close();
+  REQUIRE_FALSE(shared_dict::remove("name", place.path()));
+  REQUIRE(picture_of(place.of("other")) == before);
+  d.close();
+  Numbers::create("name", in(place)).close();
+  REQUIRE(fs::is_symlink(link));
+  REQUIRE(Numbers::attach("other", in(place)).at(1) == 1);
+}
+
 TEST_CASE("a symbolic link in the place of a file of the dictionary is not followed") {
   for (const char* const file : {"segment", "guard.lock", "process.0.lock"}) {
     for (const bool dangling : {false, true}) {

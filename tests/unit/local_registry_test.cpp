@@ -179,6 +179,18 @@ TEST_CASE("an attachment is found by its segment's file for as long as somebody 
   REQUIRE_FALSE(registry().find<Member>(id));
 }
 
+TEST_CASE("what is only told of forks is no attachment, whatever file it has") {
+  const auto other = std::make_shared<Member>();
+  FileId id{1, 1};
+  registry().open_for(other, [&] {
+    const test::Place place;
+    test::write_file(place.path() / "file", "");
+    id = status_of(place.path() / "file")->id;
+    return std::error_code();
+  });
+  REQUIRE(registry().find<ForkAware>(id) == nullptr);
+}
+
 TEST_CASE("a fork tells each attachment before it, and in the child only after it") {
   const FileId id{~std::uint64_t{0}, 3};
   const auto member = std::make_shared<Member>();

@@ -192,4 +192,58 @@ TEST_CASE("a directory that another user prepared is not made into a dictionary 
     REQUIRE(error_of([&] { open("name", options); }));
     REQUIRE(fs::is_empty(place.of("name")));
   }
+  // Nor if it looks as if a dictionary had been begun there.
+  const std::vector<std::string> files{"segment", "guard.lock"};
+  for (const std::string& file : files) {
+    write_file(place.of("name") / file, "");
+    fs::permissions(place.of("name") / file, fs::perms(0666));
+    REQUIRE(::chown((place.of("name") / file).c_str(), kNobody, kNobody) == 0);
+  }
+  for (const auto open : {&Numbers::create, &Numbers::open_or_create}) {
+    REQUIRE(error_of([&] { open("name", options); }) == errc::already_exists);
+    for (const std::string& file : files) REQUIRE(fs::is_empty(place.of("name") / file));
+  }
+  // Who shares it with that user anyway can have it there.
+  Numbers::create("name", {.heap_size = 1 << 20, .permissions = 0666, .directory = place.path()}).insert(1, 1);
+}
+
+TEST_CASE("a file that has another name, too, keeps its mode") {
+  const Place place;
+  const Options options{.heap_size = 1 << 20, .permissions = 0666, .directory = place.path()};
+  const auto d = Numbers::create("name", options);
+  const fs::path secret = place.path() / "secret";
+  write_file(secret, "text");
+  fs::permissions(secret, fs::perms(0600));
+  fs::path lock;
+  for (const auto& entry : fs::directory_iterator(place.of("name"))) {
+    if (entry.path().filename().string().starts_with("process.")) lock = entry.path();
+  }
+  std::string second = lock.string();
+  second.replace(second.size() - std::string("0.lock").size(), 1, "1");
+  fs::create_hard_link(secret, second);
+  SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto&&) {
+    static_cast<void>(error_of([&] { static_cast<void>(Numbers::attach("name", options).size()); }));
+    return 0;
+  }));
+  REQUIRE(mode_of(secret) == 0600);
+  REQUIRE(read_file(secret) == "text");
+}
+
+TEST_CASE("a working directory that is gone is an error that names the dictionary") {
+  SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([](auto&& say) {
+    const Environment unset("SHARED_DICT_DIR", "");
+    {
+      const Place place;
+      fs::current_path(place.path());
+    }
+    const Options options{.heap_size = 1 << 20, .directory = "relative"};
+    const std::vector<std::function<void()>> calls{[&] { Numbers::create("name", options); }, [&] { Numbers::attach("name", options); },
+                                                   [&] { exists("name", "relative"); }, [&] { shared_dict::remove("name", "relative"); }};
+    for (const auto& call : calls) {
+      if (message_of(call).starts_with("dictionary 'name': ")) continue;
+      say(message_of(call));
+      return Forked::kFailed;
+    }
+    return message_of([] { list("relative"); }).starts_with("list: ") ? 0 : Forked::kFailed;
+  }));
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -335,8 +336,73 @@ TEST_CASE("files that can't be read or written are named, with the system's reas
   const fs::path pipe = files.place.path() / "pipe";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   REQUIRE(fails([&] { d.load(pipe); }, std::errc::invalid_argument, pipe));
+  int begun = 0;
+  const auto count = [&](auto, auto) { ++begun; };
+  REQUIRE(fails([&] { d.save(pipe, count); }, std::errc::invalid_argument, pipe));
+  REQUIRE(fs::is_fifo(pipe));
+  REQUIRE(fails([&] { d.save(files.path, count); }, std::errc::is_a_directory, files.path));
+  REQUIRE(fails([&] { d.save("", count); }, std::errc::invalid_argument, ""));
+  const fs::path target = files.place.path() / "target";
+  const fs::path link = files.place.path() / "link";
+  write_file(target, "text");
+  fs::create_symlink(target, link);
+  REQUIRE(fails([&] { d.save(link, count); }, std::errc::too_many_symbolic_link_levels, link));
+  REQUIRE(fs::is_symlink(link));
+  REQUIRE(read_file(target) == "text");
+  REQUIRE(begun == 0);
   write_file(files.place.path() / "text", std::string(5000, 't'));
   REQUIRE(error_of([&] { d.load(files.place.path() / "text"); }) == errc::incompatible_layout);
+  write_file(files.place.path() / "text", "short text");
+  REQUIRE(error_of([&] { d.load(files.place.path() / "text"); }) == errc::incompatible_layout);
+  // Of the format after this one, and shorter than this one's can be.
+  std::string later(100, '\0');
+  const std::uint64_t beginning[] = {detail::little_endian(detail::kSavedMagic), detail::little_endian(detail::kSavedVersion + 1)};
+  std::memcpy(later.data(), beginning, sizeof beginning);
+  write_file(files.place.path() / "text", later);
+  REQUIRE(error_of([&] { d.load(files.place.path() / "text"); }) == errc::incompatible_layout);
+  REQUIRE(d.size() == 20);
+}
+
+TEST_CASE("a path with a NUL in it is refused, and the file that it begins with stays") {
+  const UniqueName name;
+  const Files files;
+  Texts d = Texts::create(name.str(), kSmall);
+  fill(d);
+  d.save(files.path);
+  const std::string before = read_file(files.path);
+  const fs::path cut = files.path.string() + std::string(4, '\0');
+  const auto stop = [](auto, auto) { throw Stop(); };
+  REQUIRE(error_of([&] { d.save(cut, stop); }) == std::errc::invalid_argument);
+  REQUIRE(error_of([&] { d.load(cut, stop); }) == std::errc::invalid_argument);
+  const UniqueName other;
+  REQUIRE(error_of([&] { Texts::create(other.str(), {.load_from = cut}); }) == std::errc::invalid_argument);
+  REQUIRE(error_of([&] { Texts::create(other.str(), {.directory = cut}); }) == errc::invalid_option);
+  REQUIRE_THAT(message_of([&] { d.save(cut); }), Catch::Contains("with a NUL in it"));
+  REQUIRE(read_file(files.path) == before);
+  REQUIRE(files.alone());
+}
+
+TEST_CASE("a block that says it is longer than it can be is refused before memory is got for it") {
+  const UniqueName name;
+  const Files files;
+  Texts d = Texts::create(name.str(), kSmall);
+  fill(d);
+  d.save(files.path);
+  const std::string good = read_file(files.path);
+  constexpr std::uint64_t kLong = std::uint64_t{3} << 30;
+  for (const std::uint64_t items : {std::uint64_t{1}, std::uint64_t{20}}) {
+    std::string bytes = good;
+    detail::SavedHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    header.file_bytes = detail::little_endian(sizeof(detail::SavedHeader) + sizeof(detail::SavedBlock) + kLong);
+    header.checksum = detail::little_endian(detail::checksum_of(header));
+    std::memcpy(bytes.data(), &header, sizeof header);
+    const detail::SavedBlock block{detail::little_endian(kLong), detail::little_endian(items), 0};
+    std::memcpy(bytes.data() + sizeof header, &block, sizeof block);
+    write_file(files.path, bytes);
+    fs::resize_file(files.path, sizeof(detail::SavedHeader) + sizeof(detail::SavedBlock) + kLong);  // a hole: it takes no room
+    REQUIRE_THAT(message_of([&] { d.load(files.path); }), Catch::Contains("longer than it can be"));
+  }
   REQUIRE(d.size() == 20);
 }
 
@@ -352,7 +418,7 @@ TEST_CASE("without the file to load from a new dictionary is empty, and one that
   REQUIRE(Texts::attach(name.str(), options).at("a") == "1");
   d.close();
   REQUIRE_FALSE(exists(name.str()));
-  REQUIRE(error_of([&] { Texts::open_or_create(name.str(), options); }) == errc::corrupted);
+  REQUIRE(error_of([&] { Texts::open_or_create(name.str(), options); }) == errc::incompatible_layout);
   REQUIRE_FALSE(fs::exists(name.directory()));
 }
 

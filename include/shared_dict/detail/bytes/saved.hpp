@@ -48,6 +48,9 @@ struct SavedHeader {
   std::uint64_t checksum = 0;  // of all before
 };
 
+// A block is no longer than this, its head included, unless it has only one item.
+inline constexpr std::size_t kSavedBlockBytes = std::size_t{1} << 20;
+
 struct SavedBlock {
   std::uint64_t bytes = 0;  // of its items
   std::uint64_t items = 0;

@@ -1,6 +1,7 @@
 // How errors are worded: which dictionary, what happened, what to do about it.
 #pragma once
 
+#include <algorithm>
 #include <new>
 #include <string>
 #include <string_view>
@@ -29,11 +30,13 @@ class Failure final : public Error {
   }
 
  private:
+  // Without a name it is about none, or about several.
   static std::string worded(std::string_view name, std::string_view text) {
-    std::string what = "dictionary '";
-    what += name;
-    what += "': ";
+    std::string what;
+    if (!name.empty()) what.append("dictionary '").append(name).append("': ");
     what += text;
+    // Of names and paths that came from anywhere: what() would end at a NUL, and a terminal obey others.
+    std::replace_if(what.begin(), what.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
     return what;
   }
 

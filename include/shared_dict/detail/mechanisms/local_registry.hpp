@@ -90,29 +90,29 @@ class SHARED_DICT_VISIBLE LocalRegistry {
     const std::scoped_lock lock(mutex_);
     const auto known = attachments_.find(segment);
     if (known == attachments_.end()) return nullptr;
-    return std::static_pointer_cast<Attachment>(known->second.use.lock());
+    return std::static_pointer_cast<Attachment>(known->second.lock());
   }
 
   void add(const FileId& segment, const std::shared_ptr<ForkAware>& attachment) {
     const std::scoped_lock lock(mutex_);
-    know(segment, attachment);
+    std::erase_if(attachments_, [](const auto& entry) { return entry.second.expired(); });
+    attachments_[segment] = attachment;
+    tell_of_forks(attachment);
   }
 
   // `open` opens a file that `owner` closes in a forked child, where nobody else would; no fork comes between.
   template <class Open>
   std::error_code open_for(const std::shared_ptr<ForkAware>& owner, Open open) {
     const std::scoped_lock lock(mutex_);
-    std::optional<FileId> id;
-    const std::error_code error = open(id);
-    if (id) know(*id, owner);
-    return error;
+    tell_of_forks(owner);
+    return open();
   }
 
  private:
   // In place of those that are gone. With the mutex held.
-  void know(const FileId& id, const std::shared_ptr<ForkAware>& object) {
-    std::erase_if(attachments_, [](const auto& entry) { return entry.second.use.expired(); });
-    attachments_[id].use = object;
+  void tell_of_forks(const std::shared_ptr<ForkAware>& object) {
+    std::erase_if(fork_aware_, [](const auto& entry) { return entry.second.use.expired(); });
+    fork_aware_[object.get()].use = object;
   }
 
   LocalRegistry() {
@@ -181,7 +181,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
       drop_forking();
       std::this_thread::yield();
     }
-    for (auto& [id, known] : attachments_) {
+    for (auto& [object, known] : fork_aware_) {
       known.forking = known.use.lock();
       if (known.forking) known.forking->before_fork();
     }
@@ -200,7 +200,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
       return closing;
     });
     unlock_after_fork();
-    while (const auto attachment = take_forking(attachments_)) attachment->after_fork_in_child();
+    while (const auto object = take_forking(fork_aware_)) object->after_fork_in_child();
     drop_forking();
   }
 
@@ -214,14 +214,14 @@ class SHARED_DICT_VISIBLE LocalRegistry {
   // One of the references at a time, as the last one to a guard takes the mutex when it goes. Those of another thread's fork have had
   // their time as well.
   void drop_forking() noexcept {
-    while (take_forking(attachments_)) continue;
+    while (take_forking(fork_aware_)) continue;
     while (take_forking(guards_)) continue;
   }
 
-  template <class T>
-  std::shared_ptr<T> take_forking(std::map<FileId, Known<T>>& all) noexcept {
+  template <class Key, class T>
+  std::shared_ptr<T> take_forking(std::map<Key, Known<T>>& all) noexcept {
     const std::scoped_lock lock(mutex_);
-    for (auto& [id, known] : all) {
+    for (auto& [key, known] : all) {
       if (known.forking) return std::exchange(known.forking, nullptr);
     }
     return nullptr;
@@ -230,7 +230,10 @@ class SHARED_DICT_VISIBLE LocalRegistry {
   std::mutex mutex_;
   std::map<FileId, Known<Guard>> guards_;
   std::map<FileId, LockFile> parked_;  // see open_once
-  std::map<FileId, Known<ForkAware>> attachments_;
+  // By the file of the segment. A child has those, too, that threads were about to leave which it hasn't.
+  std::map<FileId, std::weak_ptr<ForkAware>> attachments_;
+  // Attachments, and files of saves, by themselves: these files may be gone while a child still knows them, and others have their ids.
+  std::map<const ForkAware*, Known<ForkAware>> fork_aware_;
 };
 
 }  // namespace shared_dict::detail

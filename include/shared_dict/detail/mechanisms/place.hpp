@@ -40,15 +40,28 @@ inline void require_valid_name(std::string_view name) {
   }
 }
 
-// Absolute, as the process may change its directory later.
-inline std::filesystem::path place_of(const std::filesystem::path& directory) {
-  return std::filesystem::absolute(directory.empty() ? default_place() : directory);
+// Where the system would read another path than the one that is meant.
+inline bool has_nul(const std::filesystem::path& path) noexcept {
+  return path.native().find(std::filesystem::path::value_type{}) != std::filesystem::path::string_type::npos;
+}
+
+// Absolute, as the process may change its directory later. `name` is the dictionary that errors are about.
+inline std::filesystem::path place_of(const std::filesystem::path& directory, std::string_view name) {
+  if (has_nul(directory)) fail(errc::invalid_option, name, "Options::directory has a NUL in it: " + directory.string());
+  std::error_code error;
+  std::filesystem::path place = directory.empty() ? default_place(error) : directory;
+  if (!error) place = std::filesystem::absolute(place, error);
+  if (error) {
+    fail(error, name, "there is no directory for its files, as the directory for temporary files, or the one that the process works in, is gone: name "
+                      "another one in Options::directory or SHARED_DICT_DIR");
+  }
+  return place;
 }
 
 class Place {
  public:
   Place(const std::filesystem::path& directory, std::string_view name)
-      : directory_(place_of(directory) / (std::string(kDirectoryPrefix) += name)) {}
+      : directory_(place_of(directory, name) / (std::string(kDirectoryPrefix) += name)) {}
   explicit Place(std::filesystem::path own_directory) : directory_(std::move(own_directory)) {}
 
   // Where it goes when it is removed while others are attached.

@@ -150,7 +150,7 @@ class BasicLifecycle {
             expects_child = Clock::now() < *child_deadline;
           }
           if (expects_child) continue;
-          PlacedFiles(place_).remove_contents();
+          if (mode == OpenMode::attach) PlacedFiles(place_).remove();
           found.state = State::none;
         }
       }
@@ -168,6 +168,9 @@ class BasicLifecycle {
         case State::unfinished: break;
       }
       if (mode == OpenMode::attach) finder_.not_found();
+      const auto directory = finder_.look_at(place_.directory());
+      if (!directory) continue;
+      require_own(*directory, options);
       PlacedFiles(place_).remove_contents();
       sweep_removed();
       create(guard, options, types, fill, attachment);
@@ -188,6 +191,14 @@ class BasicLifecycle {
     if (options.lifetime != Lifetime::attached && options.lifetime != Lifetime::persistent) {
       refuse_option("Options::lifetime is none of its values");
     }
+  }
+
+  // Whoever owns the directory can put other files in place of a dictionary's. Where that user may write to the dictionary anyway, that is
+  // no harm: another user's dictionary that is dead has to be replaced, too.
+  void require_own(const FileStatus& directory, const Options& options) const {
+    const auto shared = [&](unsigned bits) { return (options.permissions & bits) == bits; };
+    if (directory.mine || shared(0066) || shared(0060)) return;
+    fail(errc::already_exists, name_, place_.directory().string() + " belongs to another user: choose another name or Options::directory");
   }
 
   // What make_place has made, unless somebody has put a dictionary there. Never fails: what is left is an empty place.
@@ -221,9 +232,7 @@ class BasicLifecycle {
       fail(errc::already_exists, name_, place_.directory().string() + " is in the way and is no directory: move it, or choose another name");
     }
     const bool has_segment = finder_.look_at(place_.segment()).has_value();
-    if (!status->mine && !has_segment) {
-      fail(errc::already_exists, name_, place_.directory().string() + " belongs to another user: choose another name or Options::directory");
-    }
+    if (!has_segment) require_own(*status, options);
     error = LocalRegistry::instance().create_guard(place_.guard(), options.permissions);
     if (!error) made_place_ = true;
     if (!error || error == std::errc::file_exists) return true;
@@ -399,7 +408,10 @@ class BasicLifecycle {
       std::error_code error;
       const std::string prefix = place_.removed_prefix();
       for (const auto& path : paths_in(place_.directory().parent_path(), error)) {
-        if (path.filename().string().starts_with(prefix)) BasicLifecycle(name_, Place(path)).sweep();
+        if (!path.filename().string().starts_with(prefix)) continue;
+        // A link, or another user's directory, which could become one at any moment, could lead to the files of a dictionary in use.
+        const auto status = status_of(path);
+        if (status && status->directory && status->mine) BasicLifecycle(name_, Place(path)).sweep();
       }
     } catch (...) {  // no memory, or not ours: another time
     }
@@ -417,6 +429,7 @@ class BasicLifecycle {
     const Guard::Hold hold = guard->try_hold();
     if (!hold || !leads_to(*guard)) return;
     Finding found = finder_.inspect();
+    if (found.state == State::foreign) return;  // of another layout: those of that version see whether it is in use
     if (found.state == State::complete) {
       attachment = find_or_map(found, guard);
       if (attachment->anyone_alive()) return;
@@ -440,10 +453,10 @@ using Lifecycle = BasicLifecycle<Lazily>;
 
 inline std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {
   std::vector<std::string> names;
-  const std::filesystem::path place = place_of(directory);
+  const std::filesystem::path place = place_of(directory, {});
   std::error_code error;
   const auto paths = paths_in(place, error);
-  if (error && error != std::errc::no_such_file_or_directory) throw Error(error, "list: can't read " + place.string());
+  if (error && error != std::errc::no_such_file_or_directory) fail(error, {}, "can't read " + place.string());
   for (const auto& path : paths) {
     const std::string file = path.filename().string();
     if (!file.starts_with(kDirectoryPrefix)) continue;

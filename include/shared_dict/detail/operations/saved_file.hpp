@@ -3,8 +3,11 @@
 // The file is read in blocks through one buffer and not mapped: a mapped file that somebody shortens ends the process (SIGBUS).
 #pragma once
 
+#include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -25,10 +28,17 @@ namespace shared_dict::detail {
   fail(as_reported(error), name, std::string(what) + " " + path.string());
 }
 
+// The path that a user gave for a file: refused if the system would take it for another one.
+inline const std::filesystem::path& without_nul(const std::string& name, const std::filesystem::path& path) {
+  if (has_nul(path)) fail_file(std::make_error_code(std::errc::invalid_argument), name, "a path with a NUL in it:", path);
+  return path;
+}
+
 template <class>
 class BasicSavedFile {
  public:
   BasicSavedFile(std::string name, std::filesystem::path path) : name_(std::move(name)), path_(std::move(path)) {
+    without_nul(name_, path_);
     std::error_code error;
     if (!open(error)) fail_file(error, name_, "can't open", path_);
   }
@@ -37,7 +47,7 @@ class BasicSavedFile {
   static std::optional<BasicSavedFile> find(const std::string& name, const std::filesystem::path& path) {
     BasicSavedFile file;
     file.name_ = name;
-    file.path_ = path;
+    file.path_ = without_nul(name, path);
     std::error_code error;
     if (file.open(error)) return file;
     if (error == std::errc::no_such_file_or_directory) return std::nullopt;
@@ -69,6 +79,9 @@ class BasicSavedFile {
       const std::uint64_t begin = at + sizeof block;
       if (begin > header_.file_bytes || block.bytes > header_.file_bytes - begin)
         damaged(at, "a block is longer than the file");
+      // Before memory is got for it: only one large item makes a block large.
+      if (block.bytes > kSavedBlockBytes && (block.items != 1 || block.bytes - kWord > header_.content_bytes))
+        damaged(at, "a block is longer than it can be");
       if (buffer_.size() < block.bytes) buffer_.resize(static_cast<std::size_t>(block.bytes));
       read(begin, buffer_.data(), static_cast<std::size_t>(block.bytes));
       if (checksum_of(block, header_.checksum, number, buffer_.data()) != block.checksum)
@@ -107,8 +120,8 @@ class BasicSavedFile {
     if (!file_) return false;
     const auto status = status_of(file_);
     if (!status || !status->regular) {
-      error = std::make_error_code(status && status->directory ? std::errc::is_a_directory : std::errc::invalid_argument);
-      return false;
+      const auto reason = status && status->directory ? std::errc::is_a_directory : std::errc::invalid_argument;
+      fail_file(std::make_error_code(reason), name_, "what is loaded must be a regular file, not", path_);
     }
     read_header(status->size);
     return true;
@@ -119,14 +132,21 @@ class BasicSavedFile {
       fail(errc::incompatible_layout, name_, path_.string() + " " + what);
     };
     SavedHeader in_file;
-    if (file_bytes < sizeof in_file) damaged(file_bytes, "it ends there");
-    read(0, &in_file, sizeof in_file);
+    // What it is comes before how long it has to be.
+    constexpr std::size_t kBeginning = offsetof(SavedHeader, byte_order);
+    const std::uint64_t magic = little_endian(kSavedMagic);
+    const auto beginning = static_cast<std::size_t>(std::min<std::uint64_t>(file_bytes, kBeginning));
+    read(0, &in_file, beginning);
+    if (std::memcmp(&in_file, &magic, std::min(beginning, sizeof magic)) != 0) refuse("is no saved dictionary");
+    if (beginning < kBeginning) damaged(file_bytes, "it ends there");
     header_ = little_endian(in_file);
-    if (header_.magic != kSavedMagic) refuse("is no saved dictionary");
     if (header_.version != kSavedVersion) {
       refuse("has format " + std::to_string(header_.version) + ", this program knows format " +
              std::to_string(kSavedVersion) + ": load it with the version of the library that saved it");
     }
+    if (file_bytes < sizeof in_file) damaged(file_bytes, "it ends there");
+    read(0, &in_file, sizeof in_file);
+    header_ = little_endian(in_file);
     if (header_.checksum != checksum_of(in_file)) damaged(0, "the header's checksum is wrong");
     if (header_.byte_order != kSavedByteOrder) refuse("was saved on a machine of another byte order");
     if (file_bytes < header_.file_bytes) damaged(file_bytes, "it ends there");

@@ -45,9 +45,9 @@ class BasicSavedBlocks {
  public:
   // Gets memory for so many bytes, and has the system give it: that takes longer than filling it.
   void prepare(std::uint64_t all) {
-    for (std::uint64_t at = 0; at < all; at += kBlockBytes - sizeof(SavedBlock)) {
-      Block block = make_block(kBlockBytes);
-      const std::uint64_t used = std::min<std::uint64_t>(kBlockBytes, all - at);
+    for (std::uint64_t at = 0; at < all; at += kSavedBlockBytes - sizeof(SavedBlock)) {
+      Block block = make_block(kSavedBlockBytes);
+      const std::uint64_t used = std::min<std::uint64_t>(kSavedBlockBytes, all - at);
       for (std::size_t page = 0; page < used; page += 4096) block.bytes[page] = std::byte{0};
       prepared_.push_back(std::move(block));
     }
@@ -106,16 +106,14 @@ class BasicSavedBlocks {
   }
 
   void begin_block(std::size_t size) {
-    const std::size_t capacity = std::max(kBlockBytes, sizeof(SavedBlock) + size);
-    if (capacity == kBlockBytes && !prepared_.empty()) {
+    const std::size_t capacity = std::max(kSavedBlockBytes, sizeof(SavedBlock) + size);
+    if (capacity == kSavedBlockBytes && !prepared_.empty()) {
       blocks_.push_back(std::move(prepared_.back()));
       prepared_.pop_back();
     } else {
       blocks_.push_back(make_block(capacity));
     }
   }
-
-  static constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 
   std::vector<Block> blocks_;
   std::vector<Block> prepared_;
@@ -186,26 +184,42 @@ void begin_file(const Writer& writer, const std::shared_ptr<SavingFile>& saving,
   ReplacingFile& file = saving->file();
   const auto deadline = writer.deadline(Clock::now());
   for (;;) {
-    const std::error_code error = LocalRegistry::instance().open_for(saving, [&](std::optional<FileId>& id) {
-      const std::error_code refused = file.begin(mode);
-      if (!refused) id = file.id();
-      return refused;
-    });
+    const std::error_code error = LocalRegistry::instance().open_for(saving, [&] { return file.begin(mode); });
     if (!error) return;
     const std::string& name = writer.attachment.name();
     if (error != std::errc::resource_unavailable_try_again) fail_file(error, name, "can't create", file.temporary());
     if (Clock::now() >= deadline) {
       fail(errc::lock_timeout, name,
-           "another process writes " + file.temporary().string() + "; waited " +
+           "another save, of this or another process, writes " + file.temporary().string() + "; waited " +
                std::to_string(writer.timeout().count()) + " ms: let it go on or end it, or save to another file");
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 
+// Whether a new file may take this one's place, before anything is begun. A link would be replaced, and what it leads to, which was meant, stay
+// as it is.
+template <class = Lazily>
+void require_replaceable(const std::string& name, const std::filesystem::path& path) {
+  without_nul(name, path);
+  const auto refuse = [&](std::errc reason, const char* what) { fail_file(std::make_error_code(reason), name, what, path); };
+  if (path.empty()) refuse(std::errc::invalid_argument, "no file is named: an empty path");
+  std::error_code ignored;
+  switch (std::filesystem::symlink_status(path, ignored).type()) {
+    case std::filesystem::file_type::directory: refuse(std::errc::is_a_directory, "can't save to a directory, name a file in it:"); break;
+    case std::filesystem::file_type::symlink: refuse(std::errc::too_many_symbolic_link_levels, "can't save to a link, name the file that it leads to:"); break;
+    case std::filesystem::file_type::block:
+    case std::filesystem::file_type::character:
+    case std::filesystem::file_type::fifo:
+    case std::filesystem::file_type::socket: refuse(std::errc::invalid_argument, "can't save to what is no regular file:"); break;
+    default: break;
+  }
+}
+
 template <class = Lazily>
 void save(const Writer& writer, const std::filesystem::path& path, const Progress& progress) {
   const Identity& identity = writer.attachment.segment().identity();
+  require_replaceable(writer.attachment.name(), path);
   const auto saving = std::make_shared<SavingFile>(path);
   ReplacingFile& file = saving->file();
   begin_file(writer, saving, identity.permissions);

@@ -43,14 +43,15 @@ class NewFile {
 };
 
 // Where dictionaries live when nobody says otherwise.
-inline std::filesystem::path default_place() {
+inline std::filesystem::path default_place(std::error_code& error) {
+  error.clear();
   if (const char* override_place = std::getenv("SHARED_DICT_DIR"); override_place != nullptr && *override_place != '\0') {
     return override_place;
   }
 #ifdef SHARED_DICT_LINUX
   if (const auto shm = status_of("/dev/shm"); shm && shm->directory) return "/dev/shm";
 #endif
-  return std::filesystem::temp_directory_path();
+  return std::filesystem::temp_directory_path(error);
 }
 
 }  // namespace shared_dict::detail

@@ -69,7 +69,8 @@ inline FileStatus to_status(const struct stat& s) noexcept {
           S_ISREG(s.st_mode),
           S_ISDIR(s.st_mode),
           s.st_uid == ::geteuid(),
-          static_cast<unsigned>(s.st_mode) & 0777U};
+          static_cast<unsigned>(s.st_mode) & 0777U,
+          static_cast<std::uint64_t>(s.st_nlink)};
 }
 
 // Of what the name itself is, links not followed; empty if there is nothing of that name.
@@ -127,10 +128,15 @@ inline std::error_code check_access(const std::filesystem::path& path) noexcept 
   return ::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) == 0 ? std::error_code{} : last_error();
 }
 
+// Of what the name itself is, not of what a link leads to that somebody has put in its place. Without opening it: see check_access.
+inline bool set_mode(const std::filesystem::path& path, unsigned mode) noexcept {
+  return ::fchmodat(AT_FDCWD, path.c_str(), static_cast<mode_t>(mode), AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 inline std::error_code make_directory(const std::filesystem::path& path, unsigned mode) noexcept {
   if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) != 0) return last_error();
   kill_point();
-  if (::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
+  if (set_mode(path, mode)) return {};
   const std::error_code error = last_error();
   // Somebody has removed it again.
   if (error == std::errc::no_such_file_or_directory) return std::make_error_code(std::errc::resource_unavailable_try_again);
@@ -142,10 +148,9 @@ inline std::error_code make_directory(const std::filesystem::path& path, unsigne
 // usable for its owner.
 inline void mend_mode(const std::filesystem::path& path, unsigned mode) noexcept {
   const auto status = status_of(path);
-  if (status && status->mine && (status->regular || status->directory) && status->mode != mode &&
-      ::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0) {
-    kill_point();
-  }
+  // A file with another name is another one's, too.
+  const bool own = status && status->mine && (status->directory || (status->regular && status->links == 1));
+  if (own && status->mode != mode && set_mode(path, mode)) kill_point();
 }
 
 // What a change of a directory has come to.

@@ -21,6 +21,7 @@ struct FileStatus {
   bool directory = false;
   bool mine = false;  // owned by the user that this process acts as
   unsigned mode = 0;  // the permissions
+  std::uint64_t links = 1;  // how many names it has
 };
 
 }  // namespace shared_dict::detail

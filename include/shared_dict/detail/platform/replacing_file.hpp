@@ -39,12 +39,6 @@ class ReplacingFile {
 
   static constexpr const char* kSuffix = ".saving";
 
-  // Which file it is, as long as it is open.
-  std::optional<FileId> id() const noexcept {
-    const auto opened = status_of(file_);
-    return opened ? std::optional<FileId>(opened->id) : std::nullopt;
-  }
-
   // In a forked child: its copy of the descriptor would keep the file locked for as long as it lives, whatever becomes of the parent.
   void abandon() noexcept { file_.reset(); }
 
