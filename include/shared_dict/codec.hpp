@@ -32,6 +32,13 @@ struct CannotBeStored {
       "shared_dict: T can't be stored: it has to be an object type without const or volatile. Store an array as "
       "std::array or std::vector, and what a reference refers to as a copy.");
   static_assert(
+      fault != Fault::incomplete || kNever<T>,
+      "shared_dict: T can't be stored: it is only declared here. Include or write its definition first.");
+  static_assert(
+      fault != Fault::immovable || kNever<T>,
+      "shared_dict: T can't be stored: it can be neither copied nor moved (a std::mutex, a std::atomic, or something that holds one), so its "
+      "bytes mean nothing elsewhere. Store what it holds: fetch_add, modify and compare_exchange are atomic.");
+  static_assert(
       fault != Fault::address || kNever<T>,
       "shared_dict: T can't be stored: it is or holds an address (a pointer, a reference, a std::string_view, a "
       "std::span), which means nothing in another process. Store what it refers to: a std::string, a std::vector, "
@@ -50,13 +57,18 @@ struct CannotBeStored {
       "shared_dict: T can't be stored. Give it (or the type in it that lacks one) a cereal serialize(Archive&) "
       "member or function, or specialise shared_dict::codec<T>. For example:  template <class Archive> void "
       "serialize(Archive& archive) { archive(first_member, second_member); }");
+};
 
+// The codec of such a type. Whoever uses it has the error compiled.
+template <class T, Fault fault, class Part>
+struct NoCodec {
+  using Why = CannotBeStored<T, fault, Part>;
   static constexpr bool plain = false;
   static constexpr std::size_t fixed_size = 0;
   static constexpr std::size_t alignment = 1;
   static std::string type_name() { return {}; }
-  static void encode(const std::remove_reference_t<T>&, std::vector<std::byte>&) {}
-  static void decode(std::span<const std::byte>, std::remove_reference_t<T>&) {}
+  static void encode(const auto&, std::vector<std::byte>&) {}
+  static void decode(std::span<const std::byte>, auto&) {}
 };
 
 // The names of a class and of its elements, as far as these are stored as plain bytes, end in their size.
@@ -156,7 +168,7 @@ constexpr auto choose_codec() {
     return std::type_identity<ArchiveCodec<T>>{};
   } else {
     using Verdict = VerdictOf<T, role>;
-    return std::type_identity<CannotBeStored<T, Verdict::fault, typename Verdict::Part>>{};
+    return std::type_identity<NoCodec<T, Verdict::fault, typename Verdict::Part>>{};
   }
 }
 
@@ -227,9 +239,16 @@ namespace detail {
 template <class T>
 inline constexpr bool kHasUserCodec = !std::is_base_of_v<DefaultCodecOf<T>, codec<T>>;
 
+// Nothing, or the error that says why there is no such codec.
+template <class Codec>
+struct Explained {};
+template <class Codec>
+  requires requires { typename Codec::Why; }
+struct Explained<Codec> : Codec::Why {};
+
 // Codec's members, with defaults for those that it lacks.
 template <class T, class Codec>
-struct CompletedCodec {
+struct CompletedCodec : Explained<Codec> {
   static constexpr bool plain = [] {
     if constexpr (requires { Codec::plain; }) return Codec::plain;
     return false;
@@ -274,6 +293,16 @@ struct codec_traits : CompletedCodec<T, codec<T>> {};
 /// What the dictionary stores keys with: as codec_traits, but equal keys have equal bytes.
 template <class K>
 struct key_codec_traits : CompletedCodec<K, typename decltype(choose_key_codec<K>())::type> {};
+
+// The errors for a dictionary of types that can't be stored; empty for others.
+template <class K, class V>
+struct WhyNoDictionary {
+  static_assert(sizeof(Explained<typename decltype(choose_key_codec<K>())::type>) != 0 && sizeof(Explained<codec<V>>) != 0);
+};
+
+template <class K, class V>
+inline constexpr bool kCanBeStored =
+    !requires { typename decltype(choose_key_codec<K>())::type::Why; } && !requires { typename codec<V>::Why; };
 
 }  // namespace detail
 }  // namespace shared_dict

@@ -81,6 +81,13 @@ template <class K, class V>
 class SharedDict {
   using Traits = detail::codec_traits<V>;
   static constexpr bool kFixed = Traits::plain && Traits::fixed_size != 0;
+  static constexpr bool kFixedKey = detail::key_codec_traits<K>::plain && detail::key_codec_traits<K>::fixed_size != 0;
+
+  static_assert(kFixedKey || std::is_default_constructible_v<K>,
+                "shared_dict: K can't be read back: give it a public constructor without arguments, into whose objects its codec can read");
+  static_assert(kFixed || std::is_default_constructible_v<V>,
+                "shared_dict: V can't be read back: give it a public constructor without arguments, into whose objects its codec can read");
+  static_assert(Traits::alignment <= 4096, "shared_dict: values aligned to more than a page can't be stored");
 
  public:
   using key_type = K;                  ///< as of a std::unordered_map
@@ -773,6 +780,11 @@ inline std::vector<std::string> list(const std::filesystem::path& directory = {}
 }  // namespace shared_dict
 
 /// @cond
+// Of types that can't be stored there is nothing but the error that says so: the class would fail in many places more.
+template <class K, class V>
+  requires(!shared_dict::detail::kCanBeStored<K, V>)
+class shared_dict::SharedDict<K, V> : shared_dict::detail::WhyNoDictionary<K, V> {};
+
 // A dictionary is gone through until its end, not for as many steps as its size says: others may erase meanwhile.
 template <class K, class V>
 inline constexpr bool std::ranges::disable_sized_range<shared_dict::SharedDict<K, V>> = true;

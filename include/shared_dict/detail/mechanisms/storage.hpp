@@ -30,6 +30,8 @@ enum class Storage {
 enum class Fault {
   none,
   not_an_object,  // a reference, void, a function, an array, or const or volatile
+  incomplete,     // declared only
+  immovable,      // its bytes say what it is, but it can't be copied or moved: they mean something in their place only
   address,        // refers to memory of this process
   unordered,      // a key whose elements come in no fixed order: equal keys would differ
   ambiguous,      // a key that is trivially copyable: equal objects may have different bytes
@@ -156,10 +158,14 @@ template <class T, Role role>
 constexpr auto judge() {
   if constexpr (!std::is_object_v<T> || std::is_array_v<T> || !std::is_same_v<T, std::remove_cv_t<T>>) {
     return Verdict<Fault::not_an_object, T>{};
+  } else if constexpr (!requires { sizeof(T); }) {
+    return Verdict<Fault::incomplete, T>{};
   } else if constexpr (FindAddress<T>::type::fault != Fault::none) {
     return typename FindAddress<T>::type{};
   } else if constexpr (kPlainStorage<T, role> == Storage::archive) {
     return typename AskCereal<T, role>::type{};
+  } else if constexpr (!std::is_move_constructible_v<T>) {  // nor copied, then
+    return Verdict<Fault::immovable, T>{};
   } else {
     return Verdict<Fault::none, void>{};
   }

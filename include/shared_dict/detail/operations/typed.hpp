@@ -292,11 +292,6 @@ template <class K, class V>
 StoredTypes stored_types() {
   using Key = key_codec_traits<K>;
   using Value = codec_traits<V>;
-  static_assert((Key::plain && Key::fixed_size != 0) || std::is_default_constructible_v<K>,
-                "shared_dict: K can't be read back: give it a public constructor without arguments, into whose objects its codec can read");
-  static_assert((Value::plain && Value::fixed_size != 0) || std::is_default_constructible_v<V>,
-                "shared_dict: V can't be read back: give it a public constructor without arguments, into whose objects its codec can read");
-  static_assert(Value::alignment <= 4096, "shared_dict: values aligned to more than a page can't be stored");
   StoredTypes types{Key::type_name(), Value::type_name(), {}};
   types.shape.key_fixed_bytes = static_cast<std::uint32_t>(Key::fixed_size);
   types.shape.value_fixed_bytes = Value::fixed_size;
