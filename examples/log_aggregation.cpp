@@ -120,6 +120,7 @@ struct Logs {
 
   explicit Logs(const std::vector<std::string>& arguments) : files(arguments.begin(), arguments.end()) {
     for (const auto& file : files) {
+      if (!fs::is_regular_file(file)) throw std::runtime_error(file.string() + " is no regular file");
       if (!std::ifstream(file)) throw std::runtime_error("can't read " + file.string());
     }
     if (!files.empty()) return;

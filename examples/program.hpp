@@ -58,6 +58,11 @@ inline void require(bool condition, const std::string& what) {
   if (!condition) throw std::runtime_error("check failed: " + what);
 }
 
+// What was to be shown has to have been: a full disk, or a reader that has gone, is a failure too.
+inline void require_shown() {
+  if (!std::cout.flush()) throw std::runtime_error("can't write the output");
+}
+
 // Another process that runs body(). Handles to dictionaries that are open here work there too, and it counts as attached
 // until it ends, however it ends.
 class Process {
@@ -144,6 +149,7 @@ int run(int argc, char** argv, std::string_view usage, Body body) {
     } else {
       body();
     }
+    require_shown();
     return 0;
   } catch (const std::exception& e) {
     std::cout.flush();

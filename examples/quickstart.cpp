@@ -7,6 +7,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 #include <vector>
@@ -78,7 +79,12 @@ void show_nested(const std::string& name) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1) {
+    const bool help = std::string_view(argv[1]) == "--help" || std::string_view(argv[1]) == "-h";
+    (help ? std::cout : std::cerr) << "usage: quickstart\n";
+    return help ? 0 : 2;
+  }
   try {
     const std::string name = "quickstart." + std::to_string(::getpid());
     show_settings(name);

@@ -2,6 +2,7 @@
 # Installs what is missing, builds the examples as they would be shipped, and runs them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[ $# -eq 0 ] || { echo "usage: examples/run.sh" >&2; exit 2; }
 source cmake/scripts.sh
 
 cmake/setup.sh

@@ -100,8 +100,9 @@ int main(int argc, char** argv) {
   try {
     if (argc == 1) return parent(argv[0]);
     if (argc == 4 && std::string_view(argv[1]) == "child") return child(argv[2], std::stoi(argv[3]));
-    std::cerr << "usage: two_processes\n(it starts its second process itself)\n";
-    return 2;
+    const bool help = argc == 2 && (std::string_view(argv[1]) == "--help" || std::string_view(argv[1]) == "-h");
+    (help ? std::cout : std::cerr) << "usage: two_processes\n(it starts its second process itself)\n";
+    return help ? 0 : 2;
   } catch (const std::exception& e) {
     std::cerr << "two_processes: " << e.what() << '\n';
     return 1;

@@ -368,7 +368,9 @@ int main(int argc, char** argv) {
       std::cout << kUsage;
       return 0;
     }
-    return run(arguments);
+    const int status = run(arguments);
+    if (!std::cout.flush()) throw std::runtime_error("can't write the output");
+    return status;
   } catch (const UsageError& e) {
     std::cerr << "word_count: " << e.what() << "\n(word_count --help explains)\n";
     return 2;

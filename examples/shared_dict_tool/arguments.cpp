@@ -1,6 +1,8 @@
 #include "arguments.hpp"
 
 #include <charconv>
+#include <optional>
+#include <utility>
 
 namespace tool {
 
@@ -17,7 +19,8 @@ std::uint64_t number(const std::string& option, const std::string& text) {
 
 // A key may be a negative number.
 bool is_option(const std::string& argument) {
-  return argument.size() > 1 && argument[0] == '-' && !(argument[1] >= '0' && argument[1] <= '9') && argument[1] != '.';
+  if (argument.size() < 2 || argument[0] != '-' || argument == "-inf" || argument == "-nan") return false;
+  return !(argument[1] >= '0' && argument[1] <= '9') && argument[1] != '.';
 }
 
 }  // namespace
@@ -26,8 +29,14 @@ Arguments parse(int argc, char** argv) {
   Arguments arguments;
   bool options = true;
   for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
+    std::string argument = argv[i];
+    std::optional<std::string> given;  // --option=value
+    if (const std::size_t equals = argument.find('='); options && argument.starts_with("--") && equals != std::string::npos) {
+      given = argument.substr(equals + 1);
+      argument.resize(equals);
+    }
     const auto value = [&]() -> std::string {
+      if (given) return *std::exchange(given, std::nullopt);
       if (++i == argc) throw WrongUse(argument + " takes a value");
       return argv[i];
     };
@@ -53,8 +62,9 @@ Arguments parse(int argc, char** argv) {
       arguments.interval = std::chrono::milliseconds(number(argument, value()));
       arguments.only_for_watch = true;
     } else {
-      throw WrongUse("unknown option " + argument);
+      throw WrongUse("unknown option " + argument + " (write -- before what isn't one)");
     }
+    if (given) throw WrongUse(argument + " takes no value");
   }
   return arguments;
 }

@@ -57,7 +57,9 @@ int reap(const Arguments& arguments) {
 int remove(const Arguments& arguments) {
   detail::Lifecycle lifecycle(arguments.name(), arguments.directory, shared_dict::Options{}.lock_timeout);
   // One whose processes have all died is removed as well, but counts as none.
-  const bool there = detail::status_of(detail::Place(arguments.directory, arguments.name()).segment()).has_value();
+  const detail::Place place(arguments.directory, arguments.name());
+  const auto directory = detail::status_of(place.directory());
+  const bool there = directory && directory->directory && detail::status_of(place.segment());
   const bool removed = lifecycle.remove() || there;
   if (arguments.json) {
     std::cout << Json::object().text("name", arguments.name()).add("removed", removed ? "true" : "false").str() << '\n';

@@ -174,7 +174,11 @@ void print_info(const Dictionary& dictionary, const std::vector<Process>& proces
 int list(const Arguments& arguments) {
   const std::filesystem::path place = detail::place_of(arguments.directory, {});
   std::error_code error;
-  if (!std::filesystem::is_directory(place, error)) {
+  const bool directory = std::filesystem::is_directory(place, error);
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory) {
+    throw std::system_error(error, "can't look at " + place.string());
+  }
+  if (!directory) {
     throw WrongUse(place.string() + " is no directory: name the one that the dictionaries lie in, with --dir or SHARED_DICT_DIR");
   }
   Json json = Json::array();
@@ -199,8 +203,12 @@ int keys(const Arguments& arguments) {
   const StoredType type = StoredType::of_key(dictionary.key_type());
   const char* const pattern = arguments.rest.size() > 1 ? arguments.rest[1].c_str() : nullptr;
   bool first = true;
+  // What was written is JSON in any case.
+  const auto end = [&] {
+    if (arguments.json) std::cout << "]\n";
+  };
   if (arguments.json) std::cout << '[';
-  for (std::uint32_t shard = 0; shard < dictionary.segment().shard_count() && std::cout; ++shard) {
+  for (std::uint32_t shard = 0; shard < dictionary.segment().shard_count() && std::cout; ++shard) try {
     const detail::ShardScan scan(dictionary.segment(), dictionary.name(), shard);
     for (std::size_t i = 0; i < scan.size(); ++i) {
       const Shown key = type.show(scan.key(i));
@@ -212,8 +220,11 @@ int keys(const Arguments& arguments) {
       }
       first = false;
     }
+  } catch (...) {
+    end();
+    throw;
   }
-  if (arguments.json) std::cout << "]\n";
+  end();
   return kFine;
 }
 
@@ -229,30 +240,24 @@ int get(const Arguments& arguments) {
                             return value.data();
                           });
   };
-  auto key = type.parse(written);
-  if (!key)
-    throw WrongUse("'" + printable(written) + "' is no " + dictionary.key_type() +
-                   "; as stored bytes it is 0x and hexadecimal digits");
-  bool found = look_up(*key);
-  if (!found) {
-    // As `keys` shows it.
-    const auto meant = from_printable(written);
-    if (meant && *meant != written) key = type.parse(*meant);
-    found = key && look_up(*key);
+  const auto meant = type.parse(written);
+  if (meant.empty()) {
+    throw WrongUse("'" + printable(written) + "' is no " + dictionary.key_type() + "; as stored bytes it is 0x and hexadecimal digits");
   }
-  if (!found) {
+  const auto key = std::find_if(meant.begin(), meant.end(), look_up);
+  if (key == meant.end()) {
     std::cerr << "shared-dict: dictionary '" << dictionary.name() << "': no key " << printable(written) << '\n';
     return kNotFound;
   }
-  const Shown shown = StoredType::of_value(dictionary.value_type()).show(value);
+  const Shown shown_value = StoredType::of_value(dictionary.value_type()).show(value);
   if (arguments.json) {
     Json json = Json::object()
                     .add("key", type.show(*key).json)
                     .text("type", dictionary.value_type())
                     .number("bytes", value.size());
-    std::cout << json.add("value", shown.json).str() << '\n';
+    std::cout << json.add("value", shown_value.json).str() << '\n';
   } else {
-    std::cout << shown.text << '\n';
+    std::cout << shown_value.text << '\n';
   }
   return kFine;
 }

@@ -1,4 +1,5 @@
 // shared-dict: looks at dictionaries from outside, without knowing their types when it is compiled.
+#include <clocale>
 #include <iostream>
 #include <map>
 
@@ -16,7 +17,7 @@ constexpr const char* kUsage = R"(usage: shared-dict COMMAND [ARGUMENT...] [OPTI
 Looking only; nothing is changed, no lock is taken, and nobody waits:
   list                  all dictionaries: name, state, items, memory, processes, types
   info NAME             types, sizes, load, processes alive and dead, locks held and by whom
-  keys NAME [PATTERN]   its keys, one a line, in no order; only those that a shell pattern matches
+  keys NAME [PATTERN]   its keys, one a line, in no order; only those that a shell pattern matches, as they are shown
   get NAME KEY          the value of a key; KEY as `keys` shows it
   watch NAME            a line of figures every second, until Ctrl-C, or until the dictionary has gone
 
@@ -27,7 +28,8 @@ Others:
   remove NAME           takes the dictionary away; processes that are attached go on with what they have
   export NAME FILE      saves all items, as they are at one moment, to a file: as save() does. Joins as audit does
   import NAME FILE      makes the dictionary from such a file, persistent and with the heap_size and max_items of the one that was saved;
-                        if there is one, of the same types, replaces what it holds, in one step, as load() does
+                        if there is one, of the same types, replaces what it holds, in one step, as load() does. Made so it has the
+                        default permissions and max_processes
 
 Options, anywhere on the line:
   --json                for programs; watch writes an object a line
@@ -36,8 +38,8 @@ Options, anywhere on the line:
   --interval MS         watch: milliseconds between lines, 1000
   --                    what follows isn't an option
 
-Values of arithmetic types, strings, enums, and vectors and arrays of these are shown as such; of all others, the stored bytes as 0x and
-hexadecimal digits. Text is shown with \n, \t, \\ and \xHH for what a terminal would obey. Such bytes are {"hex": "..."} in JSON.
+Values of arithmetic types, strings, enums, vectors of these, and arrays of numbers, enums and characters are shown as such; of all others, the
+stored bytes as 0x and hexadecimal digits. Text is shown with \n, \t, \\ and \xHH for what a terminal would obey. Such bytes are {"hex": "..."} in JSON.
 
 A dictionary is "persistent", or "attached" to at least one living process, or "abandoned": not persistent, and its processes have all
 died. An abandoned one counts as gone: the next process that creates or attaches under this name removes it. Until then info, keys, get and
@@ -48,7 +50,7 @@ the dictionary goes with it.
 It needs the right to read and write the dictionary's files, also to look only.
 
 Ends with
-  0  all is well
+  0  all is well; watch: also if the dictionary goes while it is watched
   1  no such dictionary or key; audit: problems were found
   2  wrong use
   3  anything else: damaged contents, another layout, no permission, a process that keeps a lock
@@ -75,7 +77,7 @@ int run(const Arguments& arguments) {
   const auto [function, least, most] = command->second;
   if (arguments.rest.size() < least || arguments.rest.size() > most) {
     throw WrongUse(arguments.command + " takes " + std::to_string(least) +
-                   (most == least ? "" : " or " + std::to_string(most)) + " arguments; see shared-dict --help");
+                   (most == least ? "" : " or " + std::to_string(most)) + (most == 1 ? " argument" : " arguments") + "; see shared-dict --help");
   }
   if (arguments.only_for_watch && arguments.command != "watch") throw WrongUse("--count and --interval are for watch");
   return function(arguments);
@@ -91,6 +93,7 @@ int exit_of(const shared_dict::Error& error) {
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
+  std::setlocale(LC_CTYPE, "");  // what a character is to a pattern
   int status = kFailed;
   try {
     status = run(parse(argc, argv));

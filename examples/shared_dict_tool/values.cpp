@@ -14,7 +14,6 @@
 namespace tool {
 
 using shared_dict::detail::Bytes;
-using Encoded = std::optional<std::vector<std::byte>>;
 
 namespace {
 
@@ -36,7 +35,7 @@ std::optional<unsigned> hex_byte(std::string_view two) {
   return value;
 }
 
-Encoded from_hex(std::string_view text) {
+std::optional<std::vector<std::byte>> from_hex(std::string_view text) {
   std::vector<std::byte> bytes;
   for (std::size_t i = 2; i < text.size(); i += 2) {
     const auto byte = hex_byte(text.substr(i, 2));
@@ -121,31 +120,88 @@ Shown shown(const std::vector<T>& values) {
 }
 
 template <class K>
-Encoded encoded(const K& key) {
+std::vector<std::byte> encoded(const K& key) {
   const shared_dict::detail::EncodedKey<K> encoded(key);
-  return std::vector<std::byte>(encoded.bytes().begin(), encoded.bytes().end());
+  return {encoded.bytes().begin(), encoded.bytes().end()};
 }
 
 template <class K>
-Encoded parsed(const std::string& text) {
+std::optional<K> object_of(const std::string& text);
+
+// The elements of a list as it is shown, each as it is shown alone; nothing if it is no list.
+template <class T>
+std::optional<std::vector<T>> elements_of(std::string_view text) {
+  if (!text.starts_with('[') || !text.ends_with(']') || text.size() < 2) return std::nullopt;
+  text = text.substr(1, text.size() - 2);
+  std::vector<T> elements;
+  const auto skip_spaces = [&] { text.remove_prefix(std::min(text.find_first_not_of(' '), text.size())); };
+  for (skip_spaces(); !text.empty(); skip_spaces()) {
+    if (!elements.empty()) {
+      if (text.front() != ',') return std::nullopt;
+      text.remove_prefix(1);
+      skip_spaces();
+    }
+    std::string one;
+    if constexpr (std::is_same_v<T, std::string>) {
+      if (!text.starts_with('"')) return std::nullopt;
+      std::size_t at = 1;
+      for (; at < text.size() && text[at] != '"'; ++at) {
+        if (text[at] == '\\' && at + 1 < text.size()) {
+          if (text[++at] != '"') one += '\\';
+        }
+        one += text[at];
+      }
+      if (at >= text.size()) return std::nullopt;
+      text.remove_prefix(at + 1);
+    } else {
+      one = text.substr(0, text.find_first_of(", "));
+      text.remove_prefix(one.size());
+    }
+    auto element = object_of<T>(one);
+    if (!element) return std::nullopt;
+    elements.push_back(std::move(*element));
+  }
+  return elements;
+}
+
+template <class T>
+inline constexpr bool kIsVector = false;
+template <class T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
+
+// What is shown as this text.
+template <class K>
+std::optional<K> object_of(const std::string& text) {
   if constexpr (std::is_same_v<K, std::string>) {
-    return encoded<K>(text);
+    return from_printable(text);
+  } else if constexpr (kIsVector<K>) {
+    return elements_of<typename K::value_type>(text);
   } else if constexpr (std::is_same_v<K, bool>) {
     if (text != "true" && text != "false") return std::nullopt;
-    return encoded<K>(text == "true");
+    return text == "true";
   } else if constexpr (std::is_same_v<K, char>) {
     const auto plain = from_printable(text);
     if (!plain || plain->size() != 1) return std::nullopt;
-    return encoded<K>(plain->front());
-  } else if constexpr (std::is_arithmetic_v<K>) {
+    return plain->front();
+  } else {
     K key{};
     const char* const end = text.data() + text.size();
     const auto [at, error] = std::from_chars(text.data(), end, key);
     if (error != std::errc() || at != end) return std::nullopt;
-    return encoded<K>(key);
-  } else {
-    return std::nullopt;
+    return key;
   }
+}
+
+template <class K>
+std::vector<std::vector<std::byte>> parsed(const std::string& text) {
+  std::vector<std::vector<std::byte>> keys;
+  if constexpr (std::is_same_v<K, std::string> || std::is_same_v<K, std::vector<char>>) {
+    if (const auto plain = from_printable(text)) keys.push_back(encoded<K>(K(plain->begin(), plain->end())));
+    keys.push_back(encoded<K>(K(text.begin(), text.end())));
+  } else if (const auto key = object_of<K>(text)) {
+    keys.push_back(encoded<K>(*key));
+  }
+  return keys;
 }
 
 }  // namespace
@@ -230,11 +286,12 @@ Shown StoredType::show(Bytes bytes) const {
   return {text, Json::object().text("hex", text.substr(2)).str()};
 }
 
-Encoded StoredType::parse(const std::string& text) const {
-  if (parse_ != nullptr) {
-    if (Encoded key = parse_(text)) return key;
+std::vector<std::vector<std::byte>> StoredType::parse(const std::string& text) const {
+  auto keys = parse_ != nullptr ? parse_(text) : std::vector<std::vector<std::byte>>();
+  if (text.starts_with("0x")) {
+    if (auto bytes = from_hex(text)) keys.push_back(std::move(*bytes));
   }
-  return text.starts_with("0x") ? from_hex(text) : std::nullopt;
+  return keys;
 }
 
 std::string printable(std::string_view text) {

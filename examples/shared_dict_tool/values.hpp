@@ -27,13 +27,13 @@ class StoredType {
 
   Shown show(shared_dict::detail::Bytes bytes) const;
 
-  /// The stored bytes of a key that is written so; empty if it can't be a key of this type. Those of any key can be written as 0x and
-  /// their hexadecimal digits.
-  std::optional<std::vector<std::byte>> parse(const std::string& text) const;
+  /// The stored bytes of the keys that this can mean, first of the one that is shown so, then of a text that is written as it is; empty if it
+  /// can't be a key of this type. Any key can be written as 0x and the hexadecimal digits of its stored bytes.
+  std::vector<std::vector<std::byte>> parse(const std::string& text) const;
 
  private:
   using Show = Shown (*)(shared_dict::detail::Bytes);
-  using Parse = std::optional<std::vector<std::byte>> (*)(const std::string&);
+  using Parse = std::vector<std::vector<std::byte>> (*)(const std::string&);
 
   Show show_ = nullptr;
   Parse parse_ = nullptr;

@@ -99,6 +99,10 @@ bool has_gone(const Dictionary& dictionary, const Sample& now) {
 int watch(const Arguments& arguments) {
   const Dictionary dictionary(arguments.name(), arguments.directory);
   example::handle_interrupts([](int signal) { example::interrupted = signal; });
+  if (state_of(dictionary, dictionary.processes()) == "abandoned") {
+    std::cerr << "shared-dict: dictionary '" << dictionary.name() << "': all its processes have died, so it counts as gone\n";
+    return kNotFound;
+  }
   // On a terminal the headline is to stay in view; programs read it once.
   constexpr int kHeadlineEvery = 20;
   Sample before(dictionary);

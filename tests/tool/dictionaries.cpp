@@ -56,6 +56,11 @@ void make_all() {
   make<Colour, std::array<float, 2>>("colours", {{Colour::blue, {0.5F, -4.0F}}});
   make<std::string, Point>("points", {{"p", {1, -1}}});
   make<std::array<std::int32_t, 2>, char>("cells", {{{1, 2}, 'c'}});
+  make<std::vector<std::int32_t>, int>("paths", {{{1, -2}, 1}, {{}, 2}});
+  make<std::vector<std::string>, int>("phrases", {{{"a", "b, \"c\"", "d\\e\n"}, 1}, {{""}, 2}});
+  make<std::array<char, 4>, int>("codes", {{{'a', '\\', '\xff', '\0'}, 1}});
+  make<std::string, int>("escapes", {{"a\\nb", 1}, {"a\nb", 2}, {"a\\\\nb", 3}, {"\\", 4}, {"caf\xc3\xa9", 5}});
+  make<double, int>("limits", {{-std::numeric_limits<double>::infinity(), 1}});
 }
 
 // Calls `body` with a shard of the dictionary locked.

@@ -106,6 +106,27 @@ expect_json 'j["value"] == ["a", "b c", "d\"e"]' get words 1
 expect_json 'j["value"] == {"hex": "01000000ffffffff"}' get points p
 expect_json 'j["key"] == {"hex": "6c696e650a627265616bfe"} and j["value"] == [4]' get lists 'line\nbreak\xfe'
 
+# ---- keys as `keys` shows them, which is told apart from what looks alike
+expect 0 1 get paths '[1, -2]'
+expect 0 1 get paths '[1,-2]'
+expect 0 2 get paths '[]'
+expect 0 c get cells '[1, 2]'
+expect 0 1 get phrases '["a", "b, \"c\"", "d\\e\n"]'
+expect 0 2 get phrases '[""]'
+expect 0 1 get codes 'a\\\xff\x00'
+expect 0 2 get escapes 'a\nb'
+expect 0 1 get escapes 'a\\nb'
+expect 0 3 get escapes 'a\\\\nb'
+expect 0 4 get escapes '\'
+expect 0 4 get escapes '\\'
+expect 0 1 get limits -inf
+expect 2 '*is no vector*' get paths '[1, x]'
+expect 2 '*is no vector*' get phrases '["a'
+for name in paths phrases codes escapes limits cells lists texts flags; do
+  while IFS= read -r key; do expect 0 '*' get $name -- "$key"; done < <("$tool" keys $name)
+done
+LC_ALL=C.UTF-8 expect 0 'café' keys escapes 'caf?'
+
 # ---- the other looks
 expect 0 '*one*' keys numbers
 expect 0 one keys numbers 'o*'
@@ -120,12 +141,18 @@ expect 0 'gone  (abandoned*held by pid * (dead)*0 alive, 1 dead*' info gone
 expect_json 'len(j["locks"]) == 1 and j["locks"][0]["state"] == j["processes"][0]["state"] == "dead"' info gone
 expect 0 1 get gone a
 expect 0 '*abandoned*numbers*persistent*' list
-expect_json 'len(j) == 11 and {d["name"]: d["state"] for d in j}["gone"] == "abandoned"' list
+expect_json 'len(j) == 16 and {d["name"]: d["state"] for d in j}["gone"] == "abandoned"' list
 expect 0 '*ITEMS*3*' watch numbers --count 2 --interval 10
 expect_json 'j["items"] == 3 and j["inserted_per_second"] == 0' watch numbers --count 1 --interval 10
-expect 0 '*has gone' watch gone --interval 10
+expect 1 '*counts as gone' watch gone --interval 10
 
 # ---- what is refused
+ln -s shared_dict.numbers "$SHARED_DICT_DIR/shared_dict.link"
+expect 1 '*there is none*' remove link
+rm "$SHARED_DICT_DIR/shared_dict.link"
+expect 0 '*numbers*' list "--dir=$SHARED_DICT_DIR"
+expect 2 '*takes no value*' list --json=yes
+expect 2 '*write -- before*' get numbers -x
 expect 1 '*none at*' info nothing
 expect 1 '*none at*' audit nothing
 expect 1 '*none at*' reap nothing

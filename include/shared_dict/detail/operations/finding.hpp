@@ -115,6 +115,9 @@ class BasicFinder {
     if (error == std::errc::file_too_large) {
       fail(error, name_, what + ": no file can be that large there: choose a smaller Options::heap_size, or another Options::directory");
     }
+    if (error == std::errc::too_many_files_open || error == std::errc::too_many_files_open_in_system) {
+      fail(error, name_, what + ": try again, with more descriptors");
+    }
     if (error == std::errc::permission_denied) {
       fail(error, name_, what + ": whoever creates it says with Options::permissions who may use it; or choose another Options::directory");
     }
