@@ -34,7 +34,8 @@ struct Options {
   std::filesystem::path directory{};
   /// A file that save() wrote, or empty. Whoever makes the dictionary loads it before anybody else sees the dictionary: others that open it
   /// meanwhile wait, for at most their lock_timeout, and find everything. A file that isn't there is none, as on a first start; one that
-  /// can't be loaded is an error, as of load(), and no dictionary is made. Who finds a dictionary doesn't look at the file.
+  /// can't be loaded is an error, as of load(), and no dictionary is made. Who finds a dictionary doesn't look at the file. fork() in another
+  /// thread of this process waits until it is loaded; where that takes too long, create() first and load() then, which lets forks through.
   std::filesystem::path load_from{};
 };
 
