@@ -31,12 +31,12 @@ struct CannotBeStored {
       fault != Fault::not_an_object || kNever<T>,
       "shared_dict: T can't be stored: it has to be an object type without const or volatile. Store an array as "
       "std::array or std::vector, and what a reference refers to as a copy.");
-  static_assert(
-      fault != Fault::incomplete || kNever<T>,
-      "shared_dict: T can't be stored: it is only declared here. Include or write its definition first.");
+  static_assert(fault != Fault::incomplete || kNever<T>,
+                "shared_dict: T can't be stored: it is only declared here. Include or write its definition first.");
   static_assert(
       fault != Fault::immovable || kNever<T>,
-      "shared_dict: T can't be stored: it can be neither copied nor moved (a std::mutex, a std::atomic, or something that holds one), so its "
+      "shared_dict: T can't be stored: it can be neither copied nor moved (a std::mutex, a std::atomic, or something "
+      "that holds one), so its "
       "bytes mean nothing elsewhere. Store what it holds: fetch_add, modify and compare_exchange are atomic.");
   static_assert(
       fault != Fault::address || kNever<T>,
@@ -243,7 +243,7 @@ inline constexpr bool kHasUserCodec = !std::is_base_of_v<DefaultCodecOf<T>, code
 template <class Codec>
 struct Explained {};
 template <class Codec>
-  requires requires { typename Codec::Why; }
+requires requires { typename Codec::Why; }
 struct Explained<Codec> : Codec::Why {};
 
 // Codec's members, with defaults for those that it lacks.
@@ -297,12 +297,31 @@ struct key_codec_traits : CompletedCodec<K, typename decltype(choose_key_codec<K
 // The errors for a dictionary of types that can't be stored; empty for others.
 template <class K, class V>
 struct WhyNoDictionary {
-  static_assert(sizeof(Explained<typename decltype(choose_key_codec<K>())::type>) != 0 && sizeof(Explained<codec<V>>) != 0);
+  static_assert(sizeof(Explained<typename decltype(choose_key_codec<K>())::type>) != 0 &&
+                sizeof(Explained<codec<V>>) != 0);
 };
 
+template <class T>
+concept DeclaredOnly = std::is_class_v<T> && !requires {
+  sizeof(T);
+};
+
+// A class that is only declared where a dictionary is somebody's member is judged where the member is used.
 template <class K, class V>
-inline constexpr bool kCanBeStored =
-    !requires { typename decltype(choose_key_codec<K>())::type::Why; } && !requires { typename codec<V>::Why; };
+inline constexpr bool kCanBeStored = [] {
+  if constexpr (DeclaredOnly<K> || DeclaredOnly<V>)
+    return true;
+  else
+    return !requires { typename decltype(choose_key_codec<K>())::type::Why; }
+  &&!requires { typename codec<V>::Why; };
+}();
+template <class T, class Traits>
+inline constexpr bool kCanBeRead = [] {
+  if constexpr (DeclaredOnly<T>)
+    return true;
+  else
+    return (Traits::plain && Traits::fixed_size != 0) || std::is_default_constructible_v<T>;
+}();
 
 }  // namespace detail
 }  // namespace shared_dict

@@ -81,13 +81,11 @@ template <class K, class V>
 class SharedDict {
   using Traits = detail::codec_traits<V>;
   static constexpr bool kFixed = Traits::plain && Traits::fixed_size != 0;
-  static constexpr bool kFixedKey = detail::key_codec_traits<K>::plain && detail::key_codec_traits<K>::fixed_size != 0;
 
-  static_assert(kFixedKey || std::is_default_constructible_v<K>,
+  static_assert(detail::kCanBeRead<K, detail::key_codec_traits<K>>,
                 "shared_dict: K can't be read back: give it a public constructor without arguments, into whose objects its codec can read");
-  static_assert(kFixed || std::is_default_constructible_v<V>,
+  static_assert(detail::kCanBeRead<V, Traits>,
                 "shared_dict: V can't be read back: give it a public constructor without arguments, into whose objects its codec can read");
-  static_assert(Traits::alignment <= 4096, "shared_dict: values aligned to more than a page can't be stored");
 
  public:
   using key_type = K;                  ///< as of a std::unordered_map
@@ -301,17 +299,20 @@ class SharedDict {
   /// Takes the key away and returns its value, or nothing if it is missing. The value is decoded under the lock: if that
   /// throws, it is still there.
   std::optional<V> extract(Key key) try {
-    const auto keep = attachment_;
-    std::optional<V> value;
-    const detail::EncodedKey<K> encoded(key);
-    const detail::Writer writer = writing();
-    detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
-      if (current == nullptr) return detail::Decision::keep();
-      const detail::ActiveCallback mark(writer.attachment);
-      value.emplace(detail::decode_value<V>(*current, name_));
-      return detail::Decision::erase();
-    });
-    return value;
+    // In a function of its own, where the result is made in place: in a try block g++ moves it, which can throw when the item is gone already.
+    return [&]() -> std::optional<V> {
+      const auto keep = attachment_;
+      std::optional<V> value;
+      const detail::EncodedKey<K> encoded(key);
+      const detail::Writer writer = writing();
+      detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+        if (current == nullptr) return detail::Decision::keep();
+        const detail::ActiveCallback mark(writer.attachment);
+        value.emplace(detail::decode_value<V>(*current, name_));
+        return detail::Decision::erase();
+      });
+      return value;
+    }();
   } catch (const detail::Failure& failure) {
     failure.leave("extract");
   }
@@ -319,14 +320,17 @@ class SharedDict {
   /// Takes any one item out, or nothing if there is none; each item goes to one caller only. No order is promised. Looks at each
   /// shard once, in constant time on average. After a crash the item is either there or taken.
   std::optional<std::pair<K, V>> extract_any() try {
-    const auto keep = attachment_;
-    std::optional<std::pair<K, V>> item;
-    const detail::Writer writer = writing();
-    detail::extract_any(writer, [&](detail::Bytes key, detail::Bytes value) {
-      const detail::ActiveCallback mark(writer.attachment);
-      item.emplace(detail::decode_key<K>(key, name_), detail::decode_value<V>(value, name_));
-    });
-    return item;
+    // As in extract().
+    return [&]() -> std::optional<std::pair<K, V>> {
+      const auto keep = attachment_;
+      std::optional<std::pair<K, V>> item;
+      const detail::Writer writer = writing();
+      detail::extract_any(writer, [&](detail::Bytes key, detail::Bytes value) {
+        const detail::ActiveCallback mark(writer.attachment);
+        item.emplace(detail::decode_key<K>(key, name_), detail::decode_value<V>(value, name_));
+      });
+      return item;
+    }();
   } catch (const detail::Failure& failure) {
     failure.leave("extract_any");
   }
@@ -470,11 +474,12 @@ class SharedDict {
     auto& attachment = reading();
     std::optional<V> value;
     const auto deadline = detail::deadline_after(detail::Clock::now(), timeout);
-    const bool reached = detail::wait_until(attachment, hashed(attachment, kept.encoded()), deadline, [&] {
-      value = read(kept.key());
-      return value && static_cast<bool>(std::invoke(pred, std::as_const(*value)));
+    detail::wait_until(attachment, hashed(attachment, kept.encoded()), deadline, [&] {
+      std::optional<V> now = read(kept.key());
+      if (!now || !static_cast<bool>(std::invoke(pred, std::as_const(*now)))) return false;
+      value.emplace(*std::move(now));
+      return true;
     });
-    if (!reached) value.reset();
     return value;
   } catch (const detail::Failure& failure) {
     failure.leave("wait_until");
@@ -630,8 +635,8 @@ class SharedDict {
       const auto& attachment = reading();
       return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
     } else {
-      std::optional<V> value(std::in_place);
-      if (!read_into(key, *value)) value.reset();
+      V value{};
+      if (!read_into(key, value)) return std::nullopt;
       return value;
     }
   }

@@ -54,7 +54,7 @@ constexpr std::array<Kind, kCalls> kKinds{{
     {"rmdir", {EBUSY, EIO}},
     {"rename", {EACCES, ENOSPC}},
     {"mkdir", {ENOSPC, EACCES}},
-    {"fchmodat", {EPERM, EIO}},
+    {"fchmodat", {EPERM, EOPNOTSUPP}},
     {"fchmod", {EPERM, EIO}},
     {"faccessat", {EACCES, ENOMEM}},
     {"opendir", {EMFILE, ENOMEM}},

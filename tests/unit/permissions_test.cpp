@@ -203,6 +203,9 @@ TEST_CASE("a directory that another user prepared is not made into a dictionary 
     REQUIRE(error_of([&] { open("name", options); }) == errc::already_exists);
     for (const std::string& file : files) REQUIRE(fs::is_empty(place.of("name") / file));
   }
+  // Nor for a group that the other user isn't known to be of.
+  REQUIRE(error_of([&] { Numbers::create("name", {.heap_size = 1 << 20, .permissions = 0660, .directory = place.path()}); }) ==
+          errc::already_exists);
   // Who shares it with that user anyway can have it there.
   Numbers::create("name", {.heap_size = 1 << 20, .permissions = 0666, .directory = place.path()}).insert(1, 1);
 }

@@ -42,6 +42,17 @@ using namespace shared_dict::test;
 
 namespace {
 
+/// A dictionary as a member, of a class that is only declared so far.
+struct Later;
+struct Owner {
+  explicit Owner(const std::string& name);
+  SharedDict<int, Later> dictionary;
+};
+struct Later {
+  std::int32_t number = 0;
+};
+Owner::Owner(const std::string& name) : dictionary(SharedDict<int, Later>::create(name, {.heap_size = 1 << 20})) {}
+
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 /// Stores each value under a number and looks whether it comes back from every way of reading and writing.
@@ -322,4 +333,12 @@ TEST_CASE("a key that is a class is found by its encoded bytes") {
   REQUIRE(d.at(older) == 2);
   for (const auto& [key, value] : d) REQUIRE(key.age == 35 + value);
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("a member of a class may be a dictionary of a type that is defined after it") {
+  const UniqueName name;
+  Owner owner(name.str());
+  owner.dictionary.insert(1, {7});
+  REQUIRE(owner.dictionary.at(1).number == 7);
+  SHARED_DICT_REQUIRE_SOUND(owner.dictionary);
 }

@@ -66,10 +66,10 @@ class Place {
 
   // Where it goes when it is removed while others are attached.
   Place removed(std::uint64_t instance) const {
-    return Place(directory_.parent_path() / ("." + directory_.filename().string() + "." + hex(instance)));
+    return Place(directory_.parent_path() / (removed_prefix() += hex(instance)));
   }
   // What the file names of all these begin with.
-  std::string removed_prefix() const { return "." + directory_.filename().string() + "."; }
+  std::string removed_prefix() const { return std::string(".").append(directory_.filename().string()).append("."); }
 
   const std::filesystem::path& directory() const noexcept { return directory_; }
   std::filesystem::path segment() const { return directory_ / "segment"; }

@@ -197,7 +197,7 @@ class BasicLifecycle {
   // no harm: another user's dictionary that is dead has to be replaced, too.
   void require_own(const FileStatus& directory, const Options& options) const {
     const auto shared = [&](unsigned bits) { return (options.permissions & bits) == bits; };
-    if (directory.mine || shared(0066) || shared(0060)) return;
+    if (directory.mine || shared(0006) || (shared(0060) && in_group(directory.group))) return;
     fail(errc::already_exists, name_, place_.directory().string() + " belongs to another user: choose another name or Options::directory");
   }
 

@@ -203,7 +203,7 @@ template <class = Lazily>
 void require_replaceable(const std::string& name, const std::filesystem::path& path) {
   without_nul(name, path);
   const auto refuse = [&](std::errc reason, const char* what) { fail_file(std::make_error_code(reason), name, what, path); };
-  if (path.empty()) refuse(std::errc::invalid_argument, "no file is named: an empty path");
+  if (path.empty()) refuse(std::errc::invalid_argument, "can't save to a file without a name");
   std::error_code ignored;
   switch (std::filesystem::symlink_status(path, ignored).type()) {
     case std::filesystem::file_type::directory: refuse(std::errc::is_a_directory, "can't save to a directory, name a file in it:"); break;

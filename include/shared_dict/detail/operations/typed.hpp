@@ -292,6 +292,7 @@ template <class K, class V>
 StoredTypes stored_types() {
   using Key = key_codec_traits<K>;
   using Value = codec_traits<V>;
+  static_assert(Value::alignment <= 4096, "shared_dict: values aligned to more than a page can't be stored");
   StoredTypes types{Key::type_name(), Value::type_name(), {}};
   types.shape.key_fixed_bytes = static_cast<std::uint32_t>(Key::fixed_size);
   types.shape.value_fixed_bytes = Value::fixed_size;

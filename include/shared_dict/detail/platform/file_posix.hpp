@@ -55,8 +55,8 @@ class FileDescriptor {
   explicit operator bool() const noexcept { return descriptor_ >= 0; }
   int get() const noexcept { return descriptor_; }
   void reset() noexcept {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    descriptor_ = -1;
+    // Forgotten first: a child that another thread forks meanwhile must not close what has the number by then.
+    if (const int descriptor = std::exchange(descriptor_, -1); descriptor >= 0) ::close(descriptor);
   }
 
  private:
@@ -69,8 +69,17 @@ inline FileStatus to_status(const struct stat& s) noexcept {
           S_ISREG(s.st_mode),
           S_ISDIR(s.st_mode),
           s.st_uid == ::geteuid(),
+          static_cast<std::uint32_t>(s.st_gid),
           static_cast<unsigned>(s.st_mode) & 0777U,
           static_cast<std::uint64_t>(s.st_nlink)};
+}
+
+// Whether this process acts for the group.
+inline bool in_group(std::uint32_t group) noexcept {
+  if (group == ::getegid()) return true;
+  gid_t groups[1024];
+  const int count = ::getgroups(1024, groups);  // -1: more than that
+  return std::find(groups, groups + std::max(count, 0), group) != groups + std::max(count, 0);
 }
 
 // Of what the name itself is, links not followed; empty if there is nothing of that name.
@@ -130,7 +139,12 @@ inline std::error_code check_access(const std::filesystem::path& path) noexcept 
 
 // Of what the name itself is, not of what a link leads to that somebody has put in its place. Without opening it: see check_access.
 inline bool set_mode(const std::filesystem::path& path, unsigned mode) noexcept {
-  return ::fchmodat(AT_FDCWD, path.c_str(), static_cast<mode_t>(mode), AT_SYMLINK_NOFOLLOW) == 0;
+  if (::fchmodat(AT_FDCWD, path.c_str(), static_cast<mode_t>(mode), AT_SYMLINK_NOFOLLOW) == 0) return true;
+  if (errno != ENOTSUP && errno != EOPNOTSUPP) return false;
+  // So does glibc say of every file until 2.31, and later without /proc: then a link is only looked for before.
+  const auto status = status_of(path);
+  errno = ELOOP;
+  return status && (status->regular || status->directory) && ::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0;
 }
 
 inline std::error_code make_directory(const std::filesystem::path& path, unsigned mode) noexcept {

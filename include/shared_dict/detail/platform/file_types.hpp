@@ -20,6 +20,7 @@ struct FileStatus {
   bool regular = false;
   bool directory = false;
   bool mine = false;  // owned by the user that this process acts as
+  std::uint32_t group = 0;
   unsigned mode = 0;  // the permissions
   std::uint64_t links = 1;  // how many names it has
 };

@@ -78,6 +78,7 @@ inline std::optional<FileStatus> status_of(const FileDescriptor& file) noexcept 
                     !link && !directory,
                     !link && directory,
                     true,
+                    0,
                     0600};
 }
 
@@ -129,6 +130,7 @@ inline std::error_code make_directory(const std::filesystem::path& path, unsigne
   return changed(::CreateDirectoryW(path.c_str(), nullptr) != 0);
 }
 
+inline bool in_group(std::uint32_t) noexcept { return true; }
 inline void mend_mode(const std::filesystem::path&, unsigned) noexcept {}
 
 inline std::error_code gone(const std::error_code& error) noexcept {
