@@ -253,7 +253,9 @@ class SharedDict {
   /// Memory for `count` characters or elements that are to become the value of a key: see Loan. For strings, and vectors of
   /// trivially copyable types. Takes the lock of one shard; constant time, whatever the size, plus the system calls for memory.
   /// \throws errc::heap_full; errc::value_too_large; errc::too_many_views as view(); errc::lock_timeout.
-  Loan<V> loan(Key key, std::size_t count) requires(Traits::plain&& Traits::fixed_size == 0) try {
+  template <class T = V>  // so that V is looked at where this is used
+  requires(detail::codec_traits<T>::plain&& detail::codec_traits<T>::fixed_size == 0)
+  Loan<V> loan(Key key, std::size_t count) try {
     constexpr std::size_t kElement = sizeof(typename V::value_type);
     const detail::EncodedKey<K> encoded(key);
     const detail::Writer writer = writing();
