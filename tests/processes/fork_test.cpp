@@ -221,6 +221,53 @@ TEST_CASE("a parent that is gone before its child is attached doesn't take the d
   }
 }
 
+TEST_CASE("a child isn't forgotten when others clean up after its parent before it is attached") {
+  const Place place;
+  const SharedArea<Flags> flags;
+  const Options options{.heap_size = 1 << 20, .directory = place.path()};
+  Numbers d = Numbers::create("name", options);
+  d.insert(1, 10);
+  hold_up = &flags;
+  // Until the newcomer has been there, and this process is about to leave.
+  before_registering = [] {
+    if ((*hold_up)->parent.load() == 0) return;  // the parent itself
+    eventually([] { return (*hold_up)->parent.load() >= 2; });
+    eventually([] { return false; }, std::chrono::milliseconds(100));
+  };
+  Forked parent([&](auto&&) {
+    static_cast<void>(d.size());
+    flags->parent = 1;
+    if (::fork() == 0) {
+      d.fetch_add(1, 1);
+      flags->child = d.get(1) == 11U ? 1 : 3;
+      eventually([&] { return flags->parent.load() == 3; });
+      d.close();
+      flags->child = 2;
+      ::_exit(0);
+    }
+    ::_exit(0);
+    return Forked::kFailed;
+  });
+  before_registering = nullptr;
+  SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+  SHARED_DICT_REQUIRE_ENDED_WELL(run_forked([&](auto&&) {
+    d.close();
+    Numbers::attach("name", options).close();  // cleans up after the dead parent
+    return 0;
+  }));
+  const std::uint64_t recoveries = d.stats().recoveries;
+  flags->parent = 2;
+  d.close();
+  REQUIRE(child_came_to(flags, 1));
+  REQUIRE(flags->child == 1);
+  REQUIRE(recoveries == 1);
+  d = Numbers::attach("name", options);
+  REQUIRE(d.get(1) == 11U);
+  REQUIRE(d.stats().processes == 2);  // the record of the dead parent is free
+  flags->parent = 3;
+  REQUIRE(child_came_to(flags, 2));
+}
+
 TEST_CASE("a child that ends without closing harms nobody") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});

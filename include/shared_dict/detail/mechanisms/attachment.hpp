@@ -75,7 +75,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       for (std::uint32_t i = 0; i < count; ++i) {
         if (try_take_record(i)) return;
       }
-      reap_dead();
+      reap_dead(Kept::none);
     }
     fail(errc::too_many_processes, name_,
          "all " + std::to_string(count) + " process records are in use: close it in another process, or create it with a larger Options::max_processes");
@@ -187,10 +187,13 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return any;
   }
 
+  // Whose records stay when their processes are dead.
+  enum class Kept { none, expecting };
+
   // Cleans up after every dead process. With the guard held.
-  void reap_dead() {
+  void reap_dead(Kept kept = Kept::expecting) {
     for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) {
-      if (state_of(i).used() && is_dead(i)) reap(i);
+      if (state_of(i).used() && is_dead(i)) reap(i, kept);
     }
   }
 
@@ -282,6 +285,9 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       if (!error) status = status_of(path, error);
     }
     if (status && status->regular) mend_mode(path, segment_.identity().permissions);
+    if (error == std::errc::no_such_file_or_directory) {
+      fail(error, name_, "can't create " + path.string() + ": the dictionary was removed before this process, a forked child, was attached for itself");
+    }
     if (error) {
       fail(error, name_, "can't create " + path.string() + ": mend the directory's permissions, or open it in the process that created it");
     }
@@ -324,11 +330,18 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     record.state.store(state_of(index).freed().bits(), std::memory_order_release);
   }
 
-  void reap(std::uint32_t index) {
-    clear_area(segment_, index);
-    release_all(LockWord(index, state_of(index).generation()));
-    free_record(index);
-    segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
+  // A record whose process has a child that isn't registered yet is the only trace of that child, so it stays for whoever leaves last
+  // (expects_child) until the child is registered or the record is needed. Each step can be repeated: a reaper that dies before the mark is
+  // followed by one that does all of it, one that dies behind it by one that only frees the record.
+  void reap(std::uint32_t index, Kept kept = Kept::expecting) {
+    Word64& forking = segment_.record(index).forking;
+    if ((forking.load(std::memory_order_relaxed) & kReaped) == 0) {  // relaxed, all: with the guard held
+      clear_area(segment_, index);
+      release_all(LockWord(index, state_of(index).generation()));
+      segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
+      forking.fetch_or(kReaped, std::memory_order_relaxed);                  // relaxed: as above
+    }
+    if (kept == Kept::none || !child_pending(index)) free_record(index);
   }
 
   // f(lock, dirty) for each lock of the dictionary.
@@ -377,8 +390,10 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
 
   bool child_pending(std::uint32_t index) const noexcept {
     // relaxed: a count that is looked at again.
-    return (segment_.record(index).forking.load(std::memory_order_relaxed) & 0xffff'ffff) != 0;
+    return (segment_.record(index).forking.load(std::memory_order_relaxed) & (kReaped - 1)) != 0;
   }
+
+  static constexpr std::uint64_t kReaped = std::uint64_t{1} << 31;  // in ProcessRecord::forking
 
   // Whether a thread of this process holds a lock: the program ends, or closes the handle that the thread uses.
   bool holds_lock(LockWord me) const noexcept {
