@@ -35,6 +35,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/mechanisms/waiter.hpp
     include/shared_dict/detail/operations/audit.hpp
     include/shared_dict/detail/operations/batch.hpp
+    include/shared_dict/detail/operations/comparing.hpp
     include/shared_dict/detail/operations/finding.hpp
     include/shared_dict/detail/operations/inserting.hpp
     include/shared_dict/detail/operations/inspection.hpp

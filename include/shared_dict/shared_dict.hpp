@@ -34,6 +34,7 @@
 #include <shared_dict/detail/mechanisms/pin.hpp>
 #include <shared_dict/detail/operations/audit.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
+#include <shared_dict/detail/operations/comparing.hpp>
 #include <shared_dict/detail/operations/finding.hpp>
 #include <shared_dict/detail/operations/inspection.hpp>
 #include <shared_dict/detail/operations/lifecycle.hpp>
@@ -424,9 +425,9 @@ class SharedDict {
   }
 
   /// Stores `desired` if the value is `expected`; otherwise puts the value into `expected` and returns false. A missing key is
-  /// false too and leaves `expected`. Plain values compare by their bytes if these are unique, others with `==` if they have
-  /// one that looks at what is stored, else by their bytes (owners of other objects, for example); of floating point numbers, two that are no
-  /// number are equal.
+  /// false too and leaves `expected`. Values compare with `==` if they have one that looks at what is stored; of floating point numbers, two that
+  /// are no number are equal. Other plain values compare by the bytes of their members, without those between them (with clang before 20 only
+  /// where it can look into the type: no bit fields, unions and constructors); others by their stored bytes (owners of other objects, for example).
   bool compare_exchange(Key key, V& expected, const V& desired) try {
     const auto keep = attachment_;
     bool exchanged = false;

@@ -2,6 +2,7 @@
 // their own way or are read into what is there.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -9,6 +10,8 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <new>
+#include <optional>
 #include <ranges>
 #include <span>
 #include <stop_token>
@@ -17,6 +20,7 @@
 #include <thread>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <shared_dict/shared_dict.hpp>
@@ -262,6 +266,63 @@ TEST_CASE("values without a comparison of their own, and owners of others, are e
   d["a"] = std::make_unique<int>(1);
   REQUIRE(d.compare_exchange("a", expected, std::make_unique<int>(2)));
   REQUIRE(*d.at("a") == 2);
+}
+
+namespace {
+
+struct Gap {
+  char tag;
+  std::int32_t number;
+};
+struct Tail {
+  long double number;
+  char tag;
+};
+struct Both {
+  Gap gap;
+  Tail tail;
+};
+
+/// Writes over what the next function's variables are made of.
+[[gnu::noinline]] void soil(unsigned char with) {
+  volatile unsigned char memory[4096];
+  for (auto& byte : memory) byte = with;
+}
+
+/// Exchanges by what was read, as everybody does: at most once in vain, when nobody else writes.
+template <class V, class Change>
+void exchanges(const V& first, Change change) {
+  const test::UniqueName name;
+  auto d = SharedDict<int, V>::create(name.str(), {.heap_size = 1 << 20});
+  alignas(V) unsigned char memory[sizeof(V)];
+  std::memset(memory, 0x5a, sizeof memory);
+  V* const stored = new (memory) V(first);
+  d.insert(1, *stored);
+  stored->~V();
+  for (unsigned char round = 1; round < 10; ++round) {
+    soil(static_cast<unsigned char>(round * 0x11));
+    V expected = *d.get(1);
+    V desired = expected;
+    change(desired);
+    REQUIRE(d.compare_exchange(1, expected, desired));
+    REQUIRE_FALSE(d.compare_exchange(1, expected, desired));  // which it isn't any more
+    soil(static_cast<unsigned char>(round * 0x17));
+    V next = expected;
+    change(next);
+    REQUIRE(d.compare_exchange(1, expected, next));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("what lies between the members of a value doesn't decide whether it is exchanged") {
+  exchanges(Gap{1, 2}, [](Gap& v) { ++v.number; });
+  exchanges(Tail{1, 2}, [](Tail& v) { ++v.tag; });
+  exchanges(Both{{1, 2}, {1, 2}}, [](Both& v) { ++v.tail.number; });
+  exchanges(std::optional<Gap>({1, 2}), [](std::optional<Gap>& v) { v ? v.reset() : static_cast<void>(v = Gap{3, 4}); });
+  exchanges(std::variant<int, Gap>(Gap{1, 2}), [](std::variant<int, Gap>& v) { v.index() == 0 ? v = Gap{3, 4} : v = 5; });
+  exchanges(std::array<Gap, 2>{{{1, 2}, {3, 4}}}, [](std::array<Gap, 2>& v) { ++v[1].tag; });
+  exchanges(std::vector<Gap>{{1, 2}}, [](std::vector<Gap>& v) { v.push_back({5, 6}); });
 }
 
 TEST_CASE("values that can only be moved can be stored, changed, listed and gone through") {

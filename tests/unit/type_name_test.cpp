@@ -118,6 +118,10 @@ TEST_CASE("the spellings of different compilers come to one", "[type_name]") {
   CHECK(normalised_type_name("a::{anonymous}::B") == "a::(anonymous)::B");
   CHECK(normalised_type_name("a::(anonymous namespace)::B") == "a::(anonymous)::B");
   CHECK(normalised_type_name("struct a::B") == "a::B");
+  CHECK(normalised_type_name("F<3U, -4LL, A, 5>") == "F<3,-4,A,5>");
+  CHECK(normalised_type_name("F<G<12ul>>::H<a1U>") == "F<G<12>>::H<a1U>");
+  CHECK(normalised_type_name("F<U, L3, x::U>") == "F<U,L3,x::U>");
+  CHECK(normalised_type_name("F<__int128 unsigned, __int128>") == "F<unsigned __int128,__int128>");
   CHECK(normalised_type_name("F<std::__cxx11::list<int, X<int> > >") == "F<std::list<int,X<int>>>");
   CHECK(normalised_type_name("F<std::__1::list<int, X<int>>>") == "F<std::list<int,X<int>>>");
   CHECK(normalised_type_name("F<long unsigned int, long int>") == "F<unsigned long,long>");

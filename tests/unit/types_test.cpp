@@ -51,6 +51,13 @@ struct Owner {
 struct Later {
   std::int32_t number = 0;
 };
+/// By length alone.
+struct LongerLast {
+  bool operator()(const std::string& a, const std::string& b) const { return a.size() < b.size(); }
+};
+
+struct OtherTraits : std::char_traits<char> {};
+
 Owner::Owner(const std::string& name) : dictionary(SharedDict<int, Later>::create(name, {.heap_size = 1 << 20})) {}
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
@@ -341,4 +348,28 @@ TEST_CASE("a member of a class may be a dictionary of a type that is defined aft
   owner.dictionary.insert(1, {7});
   REQUIRE(owner.dictionary.at(1).number == 7);
   SHARED_DICT_REQUIRE_SOUND(owner.dictionary);
+}
+
+TEST_CASE("equal keys of a container stay in their order, and so such a container can be a key") {
+  const UniqueName name;
+  using Map = std::multimap<int, std::string>;
+  using Set = std::multiset<std::string, LongerLast>;
+  auto maps = SharedDict<Map, Set>::create(name.str(), {.heap_size = 1 << 20});
+  const Map map{{1, "a"}, {1, "b"}, {0, "c"}, {1, "c"}};
+  const Set set{"xx", "y", "a", "b", "zz"};
+  maps.insert(map, set);
+  REQUIRE(maps.keys() == std::vector<Map>{map});
+  const Set read = maps.at(maps.keys().front());
+  REQUIRE(std::vector<std::string>(read.begin(), read.end()) == std::vector<std::string>{"y", "a", "b", "xx", "zz"});
+  SHARED_DICT_REQUIRE_SOUND(maps);
+}
+
+TEST_CASE("a string with traits of its own is a key like any other type") {
+  const UniqueName name;
+  using Text = std::basic_string<char, OtherTraits>;
+  auto d = SharedDict<Text, int>::create(name.str(), {.heap_size = 1 << 20});
+  d.insert(Text("key"), 1);
+  d[Text("other")] = 2;
+  REQUIRE(d.at("key") == 1);
+  REQUIRE(d.at("other") == 2);
 }

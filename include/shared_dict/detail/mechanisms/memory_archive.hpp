@@ -32,6 +32,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -274,6 +275,29 @@ void CEREAL_LOAD_FUNCTION_NAME(InputArchive& archive, std::bitset<N>& bits) {
     std::uint8_t byte = 0;
     archive.read_value(byte);
     for (std::size_t i = begin; i < N && i < begin + 8; ++i) bits[i] = ((byte >> (i - begin)) & 1U) != 0;
+  }
+}
+
+// cereal's own readers of these put equal keys in front of each other, so that they come out in the reverse order: another value, and as a key
+// other bytes.
+template <class K, class V, class Less, class Allocator>
+void CEREAL_LOAD_FUNCTION_NAME(InputArchive& archive, std::multimap<K, V, Less, Allocator>& map) {
+  map.clear();
+  for (std::uint64_t left = archive.read_size(); left != 0; --left) {
+    K key{};
+    V value{};
+    archive(key, value);
+    map.emplace_hint(map.end(), std::move(key), std::move(value));
+  }
+}
+
+template <class T, class Less, class Allocator>
+void CEREAL_LOAD_FUNCTION_NAME(InputArchive& archive, std::multiset<T, Less, Allocator>& set) {
+  set.clear();
+  for (std::uint64_t left = archive.read_size(); left != 0; --left) {
+    T key{};
+    archive(key);
+    set.emplace_hint(set.end(), std::move(key));
   }
 }
 

@@ -69,6 +69,7 @@ inline std::string normalised_type_name(std::string_view spelled) {
       {"union ", ""},
       {"enum ", ""},
       // GCC's order of the words of an integer type; the longer ones come first.
+      {"__int128 unsigned", "unsigned __int128"},
       {"long long unsigned int", "unsigned long long"},
       {"long unsigned int", "unsigned long"},
       {"short unsigned int", "unsigned short"},
@@ -84,6 +85,14 @@ inline std::string normalised_type_name(std::string_view spelled) {
     for (std::size_t at = name.find(from); at != std::string::npos; at = name.find(from, at)) {
       name.replace(at, from.size(), to);
     }
+  }
+  // Only some say of a number among the template arguments which type it has: "F<3U>" is "F<3>".
+  for (std::size_t end = name.find_first_of(",>"); end != std::string::npos; end = name.find_first_of(",>", end + 1)) {
+    const std::size_t digit = name.find_last_not_of("uUlL", end - 1);
+    const std::size_t before = digit == std::string::npos ? digit : name.find_last_not_of("0123456789", digit);
+    if (before == std::string::npos || before == digit || (name[before] != '<' && name[before] != ',' && name[before] != '-')) continue;
+    name.erase(digit + 1, end - digit - 1);
+    end = digit + 1;
   }
   return name;
 }

@@ -27,8 +27,9 @@ namespace shared_dict::detail {
 
 template <class K>
 inline constexpr bool kIsStringKey = false;
-template <class Traits, class A>
-inline constexpr bool kIsStringKey<std::basic_string<char, Traits, A>> = !kHasUserCodec<std::basic_string<char, Traits, A>>;
+template <class A>
+inline constexpr bool kIsStringKey<std::basic_string<char, std::char_traits<char>, A>> =
+    !kHasUserCodec<std::basic_string<char, std::char_traits<char>, A>>;
 
 // How a key is passed: string keys as anything that converts to std::string_view.
 template <class K>
@@ -153,41 +154,6 @@ K decode_key(Bytes bytes, const std::string& name) {
 template <class V>
 V decode_value(Bytes bytes, const std::string& name) {
   return decode<V, codec_traits<V>>(bytes, name);
-}
-
-template <class... Ts>
-constexpr bool are_compared(TypeList<Ts...>);
-
-// Whether objects are compared with `==` (not by their bytes): it has to compile, which some containers' promises and doesn't, and to look at what is stored, which
-// that of pointers doesn't.
-template <class T>
-constexpr bool is_compared() {
-  using Type = std::remove_cv_t<T>;
-  if constexpr (StandardType<Type>::known) {
-    return !StandardType<Type>::pointer && are_compared(typename StandardType<Type>::Elements());
-  } else {
-    return requires(const Type& object) { { object == object } -> std::convertible_to<bool>; };
-  }
-}
-template <class... Ts>
-constexpr bool are_compared(TypeList<Ts...>) {
-  return (is_compared<Ts>() && ...);
-}
-
-// Whether the stored value is `expected`, whose bytes are given.
-template <class V>
-bool same_value(Bytes stored, Bytes expected_bytes, const V& expected, const std::string& name) {
-  using Traits = codec_traits<V>;
-  constexpr bool kBytesDecide = Traits::plain && std::has_unique_object_representations_v<V>;
-  if constexpr (std::is_floating_point_v<V>) {
-    const V value = decode_value<V>(stored, name);
-    return value == expected || (value != value && expected != expected);
-  } else if constexpr (!kBytesDecide && is_compared<V>()) {
-    return decode_value<V>(stored, name) == expected;
-  } else {
-    return stored.size() == expected_bytes.size() &&
-           (stored.empty() || std::memcmp(stored.data(), expected_bytes.data(), stored.size()) == 0);
-  }
 }
 
 // Whether values are replaced by one store where they are (replaced_in_place() is the same, of a segment).
