@@ -27,11 +27,15 @@ class LockFile {
     LockFile lock;
     for (;;) {
       try {
-        lock.lock_ = boost::interprocess::file_lock(path.string().c_str());
+        lock.lock_ = open_lock<boost::interprocess::file_lock>(path);
         break;
       } catch (const boost::interprocess::interprocess_exception& refused) {
         error = native_error(refused.get_native_error());
         if (error == std::errc::interrupted) continue;
+        if (error == std::errc::no_such_file_or_directory) error.clear();
+        return std::nullopt;
+      } catch (const std::system_error& refused) {
+        error = refused.code();
         if (error == std::errc::no_such_file_or_directory) error.clear();
         return std::nullopt;
       }

@@ -102,11 +102,14 @@ class PlacedFiles {
   // Whether some locks may not have been found.
   const std::error_code& error() const noexcept { return error_; }
 
-  // The moment the dictionary is gone; where open files can't be removed, that is remove().
-  std::error_code remove_segment() const noexcept { return kRemovesOpenFiles ? remove_file(segment_) : std::error_code{}; }
+  // The moment the dictionary is gone.
+  std::error_code remove_segment() const {
+    if constexpr (!kRemovesOpenFiles) return discard_files({segment_}, aside());
+    return remove_file(segment_);
+  }
   // The segment first, which is the moment the dictionary is gone.
   void remove_contents() const {
-    if constexpr (!kRemovesOpenFiles) return discard(false);
+    if constexpr (!kRemovesOpenFiles) return static_cast<void>(discard(false));
     remove_file(segment_);
     for (const auto& lock : locks_) remove_file(lock);
   }
@@ -115,17 +118,17 @@ class PlacedFiles {
       remove_contents();
       remove_file(guard_);
     } else {
-      discard(true);
+      static_cast<void>(discard(true));
     }
     remove_directory(directory_);  // stays if somebody put something else there
   }
 
  private:
-  void discard(bool with_guard) const {
+  std::error_code discard(bool with_guard) const {
     auto files = locks_;
     files.insert(files.begin(), segment_);
     if (with_guard) files.push_back(guard_);
-    discard_files(files, aside());
+    return discard_files(files, aside());
   }
   // Where it goes if it must be moved before it can go.
   std::filesystem::path aside() const {

@@ -333,7 +333,13 @@ inline constexpr bool kFindsDescriptors = true;
 inline constexpr bool kDropsLastDots = false;  // of a file's name
 inline constexpr bool kRemovesOpenFiles = true;
 inline void sweep_leftovers() noexcept {}
-inline void discard_files(const std::vector<std::filesystem::path>&, const std::filesystem::path&) noexcept {}
+inline std::error_code discard_files(const std::vector<std::filesystem::path>&, const std::filesystem::path&) noexcept { return {}; }
+
+// A library's lock on the file of this name, which is there.
+template <class Lock>
+Lock open_lock(const std::filesystem::path& path) {
+  return Lock(path.c_str());
+}
 
 // f(descriptor) for each descriptor of this process, and perhaps for numbers that are none.
 template <class F>

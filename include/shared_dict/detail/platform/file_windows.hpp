@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -85,7 +86,11 @@ inline std::optional<FileStatus> status_of(const FileDescriptor& file) noexcept 
 inline std::optional<FileStatus> status_of(const std::filesystem::path& path, std::error_code& error) noexcept {
   error.clear();
   const FileDescriptor file = open_handle(path, FILE_READ_ATTRIBUTES, OPEN_EXISTING);
-  if (file) return status_of(file);
+  if (file) {
+    const auto status = status_of(file);
+    if (!status) error = last_error();
+    return status;
+  }
   error = last_error();
   if (error == std::errc::no_such_file_or_directory) error.clear();
   return std::nullopt;
@@ -179,35 +184,62 @@ inline std::vector<std::filesystem::path> paths_in(const std::filesystem::path& 
   return paths;
 }
 
+// Others that look at a file for a moment, and don't share it, are waited for: an indexer, a scanner.
+template <class Change>
+bool with_patience(Change change) noexcept {
+  for (int turn = 0; turn < 50; ++turn) {
+    if (change()) return true;
+    const DWORD refused = ::GetLastError();
+    if (refused != ERROR_SHARING_VIOLATION && refused != ERROR_ACCESS_DENIED) return false;
+    ::Sleep(5);
+    ::SetLastError(refused);
+  }
+  return false;
+}
+
 inline std::error_code rename_file(const std::filesystem::path& from, const std::filesystem::path& to) noexcept {
-  return gone(changed(::MoveFileExW(from.c_str(), to.c_str(), 0) != 0));
+  return gone(changed(with_patience([&] { return ::MoveFileExW(from.c_str(), to.c_str(), 0) != 0; })));
 }
 
 // A directory can't be moved while files in it are open, but they can. The segment goes first: from then on nobody finds it under its
-// name. Who is killed here leaves the rest to whoever creates or removes that name next.
+// name. Who is killed here leaves the rest to whoever creates or removes that name next. If one can't be moved, all stay: members that find
+// another guard than others have would no longer exclude each other.
 inline std::error_code rename_path(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (::MoveFileExW(from.c_str(), to.c_str(), 0) != 0) return changed(true);
   if (const auto error = make_directory(to, 0)) return error;
   std::error_code error;
   auto paths = paths_in(from, error);
   std::stable_partition(paths.begin(), paths.end(), [](const auto& path) { return path.filename() == L"segment"; });
-  for (const auto& path : paths) {
-    if (const auto refused = rename_file(path, to / path.filename())) error = refused;
+  std::size_t moved = 0;
+  while (!error && moved < paths.size()) {
+    error = rename_file(paths[moved], to / paths[moved].filename());
+    if (!error) ++moved;
   }
-  if (!error) error = remove_directory(from);
+  if (!error) return remove_directory(from);
+  while (moved != 0) {  // the segment last, as it came first
+    --moved;
+    static_cast<void>(rename_file(to / paths[moved].filename(), paths[moved]));
+  }
+  static_cast<void>(remove_directory(to));
   return error;
 }
 
 // Takes files away of which some may be open. Their names are free at once, as they are moved to the directory `aside` before (not if that
 // is where they are). The first of them goes first.
-inline void discard_files(const std::vector<std::filesystem::path>& files, const std::filesystem::path& aside) {
+// If the first can't be moved, none is, and what refused it is returned.
+inline std::error_code discard_files(const std::vector<std::filesystem::path>& files, const std::filesystem::path& aside) {
   static_cast<void>(make_directory(aside, 0));
   for (const auto& file : files) {
     const auto moved = aside / file.filename();
-    if (file != moved) static_cast<void>(rename_file(file, moved));
+    const std::error_code refused = file == moved ? std::error_code{} : rename_file(file, moved);
+    if (refused && file == files.front()) {
+      static_cast<void>(remove_directory(aside));
+      return refused;
+    }
     Leftovers::add(moved);
   }
   Leftovers::sweep();
+  return {};
 }
 
 inline void Leftovers::add(const std::filesystem::path& file) {
@@ -275,6 +307,7 @@ class Mapping {
  public:
   Mapping() noexcept = default;
   Mapping(const FileDescriptor& file, std::uint64_t size) {
+    if (static_cast<std::size_t>(size) != size) throw std::system_error(std::make_error_code(std::errc::not_enough_memory));
     const HANDLE section = ::CreateFileMappingW(file.get(), nullptr, PAGE_READWRITE, 0, 0, nullptr);
     if (section == nullptr) throw std::system_error(last_error());
     base_ = static_cast<std::byte*>(::MapViewOfFile(section, FILE_MAP_ALL_ACCESS, 0, 0, static_cast<std::size_t>(size)));
@@ -300,6 +333,26 @@ class Mapping {
  private:
   std::byte* base_ = nullptr;
 };
+
+// A library's lock on the file of this name, which is there. A library that knows names of bytes only (Boost's before 1.77) gets a short one where
+// the name isn't ASCII, as those bytes mean something else for each language that is set.
+template <class Lock>
+Lock open_lock(const std::filesystem::path& path) {
+  if constexpr (std::is_constructible_v<Lock, const wchar_t*>) {
+    return Lock(path.c_str());
+  } else {
+    const auto is_ascii = [](const std::wstring& name) { return std::all_of(name.begin(), name.end(), [](wchar_t c) { return c < 0x80; }); };
+    std::wstring name = path.native();
+    if (!is_ascii(name)) {
+      wchar_t short_name[MAX_PATH];
+      const DWORD length = ::GetShortPathNameW(name.c_str(), short_name, MAX_PATH);
+      if (length == 0 || length >= MAX_PATH) throw std::system_error(length == 0 ? last_error() : std::make_error_code(std::errc::filename_too_long));
+      name.assign(short_name, length);
+      if (!is_ascii(name)) throw std::system_error(std::make_error_code(std::errc::illegal_byte_sequence));
+    }
+    return Lock(std::string(name.begin(), name.end()).c_str());
+  }
+}
 
 // A second handle of a lock file does no harm here: nobody has to be found.
 inline constexpr bool kFindsDescriptors = false;

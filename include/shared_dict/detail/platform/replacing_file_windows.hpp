@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include <shared_dict/detail/platform/file.hpp>
 
@@ -64,9 +67,33 @@ inline FileDescriptor open_to_lock(const std::filesystem::path& path, std::error
 
 inline std::uint32_t writer_pid() noexcept { return ::GetCurrentProcessId(); }
 
+// As POSIX does it: at once, and whoever has the old file open keeps it. False where the system or the file system doesn't know that.
+inline bool rename_at_once(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const FileDescriptor file = open_handle(from, DELETE | SYNCHRONIZE, OPEN_EXISTING);
+  if (!file) return false;
+  std::error_code error;
+  const std::wstring name = std::filesystem::absolute(to, error).native();
+  if (error) return false;
+  struct Wish {  // FILE_RENAME_INFO, with flags, which not all headers have
+    DWORD flags;
+    HANDLE root;
+    DWORD name_bytes;
+    wchar_t name[1];
+  };
+  std::vector<std::byte> bytes(offsetof(Wish, name) + (name.size() + 1) * sizeof(wchar_t));
+  auto* const wish = reinterpret_cast<Wish*>(bytes.data());
+  wish->flags = 0x1 | 0x2;  // replace; as POSIX does
+  wish->name_bytes = static_cast<DWORD>(name.size() * sizeof(wchar_t));
+  std::memcpy(bytes.data() + offsetof(Wish, name), name.data(), wish->name_bytes);
+  constexpr auto kRenameEx = static_cast<FILE_INFO_BY_HANDLE_CLASS>(22);
+  return ::SetFileInformationByHandle(file.get(), kRenameEx, wish, static_cast<DWORD>(bytes.size())) != 0;
+}
+
 // The file stays open and locked meanwhile, as all opens here share the right to delete: so nobody takes it for one that was left.
-inline std::error_code replace_path(const std::filesystem::path& from, const std::filesystem::path& to) noexcept {
-  return changed(::MoveFileExW(from.c_str(), to.c_str(), MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0);
+inline std::error_code replace_path(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (rename_at_once(from, to)) return changed(true);
+  return changed(with_patience(
+      [&] { return ::MoveFileExW(from.c_str(), to.c_str(), MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0; }));
 }
 
 // The renaming is written through.
