@@ -162,12 +162,17 @@ MUTANTS = [
            "processes/stopped_writer_test.cpp",
            critical=True),
     Mutant("a dead process's record is freed before its locks", "mechanisms/attachment.hpp",
-           "    clear_area(segment_, index);\n    release_all(LockWord(index, state_of(index).generation()));\n    free_record(index);",
-           "    const LockWord dead(index, state_of(index).generation());\n    free_record(index);\n    clear_area(segment_, index);\n"
-           "    release_all(dead);",
+           "    if ((forking.load(std::memory_order_relaxed) & kReaped) == 0) {  // relaxed, all: with the guard held\n"
+           "      clear_area(segment_, index);\n      release_all(LockWord(index, state_of(index).generation()));\n",
+           "    const LockWord dead(index, state_of(index).generation());\n    free_record(index);\n"
+           "    if (kept != Kept::none || !state_of(index).used()) {\n      clear_area(segment_, index);\n      release_all(dead);\n      return;\n",
            "steps/second_death_test.cpp",
            also=("      return release_all(owner);", "      return false;"),
            critical=True),
+    Mutant("a dead process's record is freed although a child of it is on its way", "mechanisms/attachment.hpp",
+           "    if (kept == Kept::none || !child_pending(index)) free_record(index);",
+           "    static_cast<void>(kept);\n    free_record(index);",
+           "processes/fork_test.cpp|*forgotten when others clean up*"),
     Mutant("a dead owner's shard isn't marked", "mechanisms/attachment.hpp",
            "    dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it",
            "    static_cast<void>(dirty);",
