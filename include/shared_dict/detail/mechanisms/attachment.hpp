@@ -71,12 +71,17 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // Takes a free process record. With the guard held. Throws too_many_processes if there is none.
   void register_process() {
     const std::uint32_t count = segment_.identity().max_processes;
-    for (int round = 0; round < 2; ++round) {
+    const auto take_any = [&] {
       for (std::uint32_t i = 0; i < count; ++i) {
-        if (try_take_record(i)) return;
+        if (try_take_record(i)) return true;
       }
-      reap_dead(Kept::none);
-    }
+      return false;
+    };
+    if (take_any()) return;
+    reap_dead();
+    if (take_any()) return;
+    reap_dead(Kept::none);
+    if (take_any()) return;
     fail(errc::too_many_processes, name_,
          "all " + std::to_string(count) + " process records are in use: close it in another process, or create it with a larger Options::max_processes");
   }
