@@ -263,7 +263,7 @@ TEST_CASE("a child isn't forgotten when others clean up after its parent before 
   REQUIRE(recoveries == 1);
   d = Numbers::attach("name", options);
   REQUIRE(d.get(1) == 11U);
-  REQUIRE(d.stats().processes == 2);  // the record of the dead parent is free
+  REQUIRE(d.stats().processes == 2);
   flags->parent = 3;
   REQUIRE(child_came_to(flags, 2));
 }

@@ -108,6 +108,46 @@ TEST_CASE("a forked child gets a record of its own, and gives it back with the n
   REQUIRE(dictionary.segment().record(0).forking.load() == 0);
 }
 
+TEST_CASE("the record of a dead process that forked stays for a second, or until it is needed, and isn't counted") {
+  const Dictionary dictionary({.heap_size = 1 << 20, .max_processes = 2});
+  const SharedArea<State> state;
+  const auto die_forking = [&](std::uint32_t generation) {
+    state->word.store(0);
+    const auto child = stay(dictionary, state, [&](LockWord self) {
+      dictionary.segment().record(self.record()).forking.fetch_add(1);  // as if its child had died before it was registered
+    });
+    REQUIRE(dictionary.state(1).generation() == generation);
+    end(*child);
+  };
+  const auto reap = [&] {
+    const auto asked = dictionary.guard();
+    const Guard::Hold hold = asked->hold_until(Clock::now() + test::kHangDeadline);
+    REQUIRE(hold);
+    dictionary.attachment->reap_dead();
+  };
+  die_forking(0);
+  REQUIRE(dictionary.attachment->process_count() == 2);
+  reap();
+  reap();
+  REQUIRE(dictionary.state(1).used());
+  REQUIRE(dictionary.attachment->expects_child());
+  REQUIRE(dictionary.attachment->process_count() == 1);
+  REQUIRE(dictionary.segment().header().recoveries.load() == 1);  // once
+  // As if two seconds had passed.
+  Word64& forking = dictionary.segment().record(1).forking;
+  forking.store(forking.load() ^ (std::uint64_t{1} << 30));
+  REQUIRE_FALSE(dictionary.attachment->expects_child());
+  reap();
+  REQUIRE_FALSE(dictionary.state(1).used());
+  // The next newcomer needs it.
+  die_forking(1);
+  state->word.store(0);
+  const auto newcomer = stay(dictionary, state, [](LockWord) {});
+  REQUIRE(dictionary.state(1).generation() == 2);
+  REQUIRE(dictionary.attachment->process_count() == 2);
+  end(*newcomer);
+}
+
 TEST_CASE("a killed process is found dead, a stopped one isn't") {
   const Dictionary dictionary;
   const SharedArea<State> state;

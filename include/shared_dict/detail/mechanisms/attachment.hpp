@@ -228,7 +228,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
 
   std::uint32_t process_count() const noexcept {
     std::uint32_t count = 0;
-    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) count += state_of(i).used() ? 1 : 0;
+    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) count += state_of(i).used() && !reaped(i) ? 1 : 0;
     return count;
   }
 
@@ -336,15 +336,15 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   }
 
   // A record whose process has a child that isn't registered yet is the only trace of that child, so it stays for whoever leaves last
-  // (expects_child) until the child is registered or the record is needed. Each step can be repeated: a reaper that dies before the mark is
+  // (expects_child) until the child is registered, or for kForkPatience, or until the record is needed. Each step can be repeated: a reaper that dies before the mark is
   // followed by one that does all of it, one that dies behind it by one that only frees the record.
   void reap(std::uint32_t index, Kept kept = Kept::expecting) {
     Word64& forking = segment_.record(index).forking;
-    if ((forking.load(std::memory_order_relaxed) & kReaped) == 0) {  // relaxed, all: with the guard held
+    if (!reaped(index)) {
       clear_area(segment_, index);
       release_all(LockWord(index, state_of(index).generation()));
       segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
-      forking.fetch_or(kReaped, std::memory_order_relaxed);                  // relaxed: as above
+      forking.fetch_or(kReaped | fork_time() << kForkTimeAt, std::memory_order_relaxed);  // relaxed: with the guard held
     }
     if (kept == Kept::none || !child_pending(index)) free_record(index);
   }
@@ -395,10 +395,25 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
 
   bool child_pending(std::uint32_t index) const noexcept {
     // relaxed: a count that is looked at again.
-    return (segment_.record(index).forking.load(std::memory_order_relaxed) & (kReaped - 1)) != 0;
+    const std::uint64_t forking = segment_.record(index).forking.load(std::memory_order_relaxed);
+    if ((forking & kForkCount) == 0) return false;
+    const std::uint64_t passed = (fork_time() - (forking >> kForkTimeAt)) & kForkTimeMask;
+    return (forking & kReaped) == 0 || passed <= static_cast<std::uint64_t>(kForkPatience / kForkTimeUnit);
   }
 
-  static constexpr std::uint64_t kReaped = std::uint64_t{1} << 31;  // in ProcessRecord::forking
+  bool reaped(std::uint32_t index) const noexcept {
+    return (segment_.record(index).forking.load(std::memory_order_relaxed) & kReaped) != 0;  // relaxed: set with the guard held
+  }
+
+  // In ProcessRecord::forking. The time is that of all processes of the machine, and may come round: then a child is expected for a second more.
+  static constexpr std::uint64_t kForkCount = 0xffff;
+  static constexpr unsigned kForkTimeAt = 16;
+  static constexpr std::uint64_t kForkTimeMask = 0x7fff;
+  static constexpr std::uint64_t kReaped = std::uint64_t{1} << 31;
+  static constexpr std::chrono::milliseconds kForkTimeUnit{50};
+  static std::uint64_t fork_time() noexcept {
+    return static_cast<std::uint64_t>(Clock::now().time_since_epoch() / kForkTimeUnit) & kForkTimeMask;
+  }
 
   // Whether a thread of this process holds a lock: the program ends, or closes the handle that the thread uses.
   bool holds_lock(LockWord me) const noexcept {
