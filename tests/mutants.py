@@ -162,10 +162,9 @@ MUTANTS = [
            "processes/stopped_writer_test.cpp",
            critical=True),
     Mutant("a dead process's record is freed before its locks", "mechanisms/attachment.hpp",
-           "    if (!reaped(index)) {\n"
-           "      clear_area(segment_, index);\n      release_all(LockWord(index, state_of(index).generation()));\n",
-           "    const LockWord dead(index, state_of(index).generation());\n    free_record(index);\n"
-           "    if (kept != Kept::none || !state_of(index).used()) {\n      clear_area(segment_, index);\n      release_all(dead);\n      return;\n",
+           "    clear_area(segment_, index);\n    release_all(LockWord(index, state_of(index).generation()));\n",
+           "    const LockWord dead(index, state_of(index).generation());\n    free_record(index);\n    clear_area(segment_, index);\n"
+           "    release_all(dead);\n    if (kept != Kept::none || !state_of(index).used()) return;\n",
            "steps/second_death_test.cpp",
            also=("      return release_all(owner);", "      return false;"),
            critical=True),

@@ -638,7 +638,7 @@ class SharedDict {
       const auto& attachment = reading();
       return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
     } else {
-      V value{};
+      V value = V();
       if (!read_into(key, value)) return std::nullopt;
       return value;
     }

@@ -278,6 +278,12 @@ struct Tail {
   long double number;
   char tag;
 };
+struct Unset {
+  constexpr Unset() : tag(0) {}  // NOLINT(cppcoreguidelines-pro-type-member-init): on purpose
+  Unset(char given_tag, std::int32_t given_number) : tag(given_tag), number(given_number) {}
+  char tag;
+  std::int32_t number;
+};
 struct Both {
   Gap gap;
   Tail tail;
@@ -322,6 +328,13 @@ TEST_CASE("what lies between the members of a value doesn't decide whether it is
   exchanges(std::optional<Gap>({1, 2}), [](std::optional<Gap>& v) { v ? v.reset() : static_cast<void>(v = Gap{3, 4}); });
   exchanges(std::variant<int, Gap>(Gap{1, 2}), [](std::variant<int, Gap>& v) { v.index() == 0 ? v = Gap{3, 4} : v = 5; });
   exchanges(std::array<Gap, 2>{{{1, 2}, {3, 4}}}, [](std::array<Gap, 2>& v) { ++v[1].tag; });
+  // A constructor that leaves a member without a value doesn't make it count as a gap.
+  const test::UniqueName name;
+  auto d = SharedDict<int, Unset>::create(name.str(), {.heap_size = 1 << 20});
+  d.insert(1, Unset(1, 2));
+  Unset other(1, 999);
+  REQUIRE_FALSE(d.compare_exchange(1, other, Unset(7, 7)));
+  REQUIRE(other.number == 2);
   exchanges(std::vector<Gap>{{1, 2}}, [](std::vector<Gap>& v) { v.push_back({5, 6}); });
 }
 

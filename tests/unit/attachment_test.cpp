@@ -133,6 +133,11 @@ TEST_CASE("the record of a dead process that forked stays for a second, or until
   REQUIRE(dictionary.attachment->expects_child());
   REQUIRE(dictionary.attachment->process_count() == 1);
   REQUIRE(dictionary.segment().header().recoveries.load() == 1);  // once
+  // A lock that names it all the same is released, and nobody waits for it for ever.
+  Word32& lock = dictionary.segment().shard(0).lock;
+  lock.store(LockWord(1, 0).bits());
+  REQUIRE(dictionary.attachment->reap_if_dead(LockWord(1, 0)));
+  REQUIRE(lock.load() == 0);
   // As if two seconds had passed.
   Word64& forking = dictionary.segment().record(1).forking;
   forking.store(forking.load() ^ (std::uint64_t{1} << 30));

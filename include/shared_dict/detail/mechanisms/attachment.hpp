@@ -291,7 +291,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     }
     if (status && status->regular) mend_mode(path, segment_.identity().permissions);
     if (error == std::errc::no_such_file_or_directory) {
-      fail(error, name_, "can't create " + path.string() + ": the dictionary was removed before this process, a forked child, was attached for itself");
+      fail(error, name_, "can't create " + path.string() + ": the dictionary was removed before this process was attached");
     }
     if (error) {
       fail(error, name_, "can't create " + path.string() + ": mend the directory's permissions, or open it in the process that created it");
@@ -336,13 +336,13 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   }
 
   // A record whose process has a child that isn't registered yet is the only trace of that child, so it stays for whoever leaves last
-  // (expects_child) until the child is registered, or for kForkPatience, or until the record is needed. Each step can be repeated: a reaper that dies before the mark is
-  // followed by one that does all of it, one that dies behind it by one that only frees the record.
+  // (expects_child) until the child is registered, or for kForkPatience, or until the record is needed. Each step can be repeated, and is, as
+  // long as the record stays: whoever waits for a lock that names it relies on that. Only the count is of the first time.
   void reap(std::uint32_t index, Kept kept = Kept::expecting) {
     Word64& forking = segment_.record(index).forking;
+    clear_area(segment_, index);
+    release_all(LockWord(index, state_of(index).generation()));
     if (!reaped(index)) {
-      clear_area(segment_, index);
-      release_all(LockWord(index, state_of(index).generation()));
       segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
       forking.fetch_or(kReaped | fork_time() << kForkTimeAt, std::memory_order_relaxed);  // relaxed: with the guard held
     }

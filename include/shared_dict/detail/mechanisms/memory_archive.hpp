@@ -284,8 +284,8 @@ template <class K, class V, class Less, class Allocator>
 void CEREAL_LOAD_FUNCTION_NAME(InputArchive& archive, std::multimap<K, V, Less, Allocator>& map) {
   map.clear();
   for (std::uint64_t left = archive.read_size(); left != 0; --left) {
-    K key{};
-    V value{};
+    K key = K();  // whose constructor may be explicit
+    V value = V();
     archive(key, value);
     map.emplace_hint(map.end(), std::move(key), std::move(value));
   }
@@ -295,7 +295,7 @@ template <class T, class Less, class Allocator>
 void CEREAL_LOAD_FUNCTION_NAME(InputArchive& archive, std::multiset<T, Less, Allocator>& set) {
   set.clear();
   for (std::uint64_t left = archive.read_size(); left != 0; --left) {
-    T key{};
+    T key = T();  // as above
     archive(key);
     set.emplace_hint(set.end(), std::move(key));
   }

@@ -68,7 +68,7 @@ bool same_members(const T& a, const T& b) noexcept {
 #else
 
 // A compiler without such a function still doesn't take a byte between members for a constant. Where it can't look into a type when it compiles
-// (bit fields, unions, constructors of the user's), all bytes are taken for members'.
+// (bit fields, unions), all bytes are taken for members', and so they are where a constructor could leave a member without a value.
 template <class T, std::size_t... at>
 concept ConstantBytes = requires {
   typename std::bool_constant<((std::bit_cast<std::array<std::byte, sizeof(T)>>(T{})[at] == std::byte{}) || ... || true)>;
@@ -82,7 +82,7 @@ bool same_members(const T& a, const T& b) noexcept {
   std::memcpy(bytes[0].data(), &a, sizeof(T));
   std::memcpy(bytes[1].data(), &b, sizeof(T));
   constexpr std::size_t kLookedInto = 512;
-  if constexpr (ConstantObject<T> && sizeof(T) <= kLookedInto) {
+  if constexpr (std::is_trivially_default_constructible_v<T> && ConstantObject<T> && sizeof(T) <= kLookedInto) {
     return [&]<std::size_t... at>(std::index_sequence<at...>) {
       return ((!ConstantBytes<T, at> || bytes[0][at] == bytes[1][at]) && ...);
     }(std::make_index_sequence<sizeof(T)>());

@@ -142,8 +142,9 @@ inline bool set_mode(const std::filesystem::path& path, unsigned mode) noexcept 
   if (::fchmodat(AT_FDCWD, path.c_str(), static_cast<mode_t>(mode), AT_SYMLINK_NOFOLLOW) == 0) return true;
   if (errno != ENOTSUP && errno != EOPNOTSUPP) return false;
   // So does glibc say of every file until 2.31, and later without /proc: then a link is only looked for before.
-  const auto status = status_of(path);
-  errno = ELOOP;
+  std::error_code error;
+  const auto status = status_of(path, error);
+  errno = error ? error.value() : status ? ELOOP : ENOENT;
   return status && (status->regular || status->directory) && ::chmod(path.c_str(), static_cast<mode_t>(mode)) == 0;
 }
 

@@ -69,7 +69,7 @@ inline std::uint32_t writer_pid() noexcept { return ::GetCurrentProcessId(); }
 
 // As POSIX does it: at once, and whoever has the old file open keeps it. False where the system or the file system doesn't know that.
 inline bool rename_at_once(const std::filesystem::path& from, const std::filesystem::path& to) {
-  const FileDescriptor file = open_handle(from, DELETE | SYNCHRONIZE, OPEN_EXISTING);
+  const FileDescriptor file = open_handle(from, DELETE | SYNCHRONIZE | GENERIC_WRITE, OPEN_EXISTING);
   if (!file) return false;
   std::error_code error;
   const std::wstring name = std::filesystem::absolute(to, error).native();
@@ -86,7 +86,9 @@ inline bool rename_at_once(const std::filesystem::path& from, const std::filesys
   wish->name_bytes = static_cast<DWORD>(name.size() * sizeof(wchar_t));
   std::memcpy(bytes.data() + offsetof(Wish, name), name.data(), wish->name_bytes);
   constexpr auto kRenameEx = static_cast<FILE_INFO_BY_HANDLE_CLASS>(22);
-  return ::SetFileInformationByHandle(file.get(), kRenameEx, wish, static_cast<DWORD>(bytes.size())) != 0;
+  if (::SetFileInformationByHandle(file.get(), kRenameEx, wish, static_cast<DWORD>(bytes.size())) == 0) return false;
+  ::FlushFileBuffers(file.get());
+  return true;
 }
 
 // The file stays open and locked meanwhile, as all opens here share the right to delete: so nobody takes it for one that was left.
@@ -96,7 +98,7 @@ inline std::error_code replace_path(const std::filesystem::path& from, const std
       [&] { return ::MoveFileExW(from.c_str(), to.c_str(), MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0; }));
 }
 
-// The renaming is written through.
+// The renaming is written through, or flushed.
 inline std::error_code sync_directory(const std::filesystem::path&) noexcept { return {}; }
 
 }  // namespace shared_dict::detail
