@@ -36,8 +36,7 @@ struct CannotBeStored {
   static_assert(
       fault != Fault::immovable || kNever<T>,
       "shared_dict: T can't be stored: it can be neither copied nor moved (a std::mutex, a std::atomic, or something "
-      "that holds one), so its "
-      "bytes mean nothing elsewhere. Store what it holds: fetch_add, modify and compare_exchange are atomic.");
+      "that holds one), so its bytes mean nothing elsewhere. Store what it holds: fetch_add, modify and compare_exchange are atomic.");
   static_assert(
       fault != Fault::address || kNever<T>,
       "shared_dict: T can't be stored: it is or holds an address (a pointer, a reference, a std::string_view, a "
@@ -309,18 +308,15 @@ concept DeclaredOnly = std::is_class_v<T> && !requires {
 // A class that is only declared where a dictionary is somebody's member is judged where the member is used.
 template <class K, class V>
 inline constexpr bool kCanBeStored = [] {
-  if constexpr (DeclaredOnly<K> || DeclaredOnly<V>)
-    return true;
-  else
-    return !requires { typename decltype(choose_key_codec<K>())::type::Why; }
-  &&!requires { typename codec<V>::Why; };
+  if constexpr (DeclaredOnly<K> || DeclaredOnly<V>) return true;
+  // clang-format off: it takes these for something else
+  else return !requires { typename decltype(choose_key_codec<K>())::type::Why; } && !requires { typename codec<V>::Why; };
+  // clang-format on
 }();
 template <class T, class Traits>
 inline constexpr bool kCanBeRead = [] {
-  if constexpr (DeclaredOnly<T>)
-    return true;
-  else
-    return (Traits::plain && Traits::fixed_size != 0) || std::is_default_constructible_v<T>;
+  if constexpr (DeclaredOnly<T>) return true;
+  else return (Traits::plain && Traits::fixed_size != 0) || std::is_default_constructible_v<T>;
 }();
 
 }  // namespace detail

@@ -66,6 +66,20 @@ void (*before_registering)() = nullptr;
 });
 const SharedArea<Flags>* hold_up = nullptr;
 
+/// For a parent that ends before its child is attached: a child that adds 1 to key 1, says so (1, or 3 if it isn't 11 then), and leaves when the
+/// parent's flag is `last`.
+void fork_and_end(Numbers& d, const SharedArea<Flags>& flags, int last) {
+  flags->parent = 1;
+  if (::fork() == 0) {
+    d.fetch_add(1, 1);
+    flags->child = d.get(1) == 11U ? 1 : 3;
+    parent_came_to(flags, last);
+    d.close();
+    flags->child = 2;
+  }
+  ::_exit(0);
+}
+
 bool others_see(const UniqueName& name) { return Child::start("fork: exists", {name.str()}).wait() == 1; }
 
 }  // namespace
@@ -199,16 +213,7 @@ TEST_CASE("a parent that is gone before its child is attached doesn't take the d
     Forked parent([&](auto&&) {
       Numbers d = Numbers::create("name", options);
       d.insert(1, 10);
-      flags->parent = 1;
-      if (::fork() == 0) {
-        d.fetch_add(1, 1);
-        flags->child = 1;
-        eventually([&] { return flags->parent.load() == 2; });
-        d.close();
-        flags->child = 2;
-        ::_exit(0);
-      }
-      ::_exit(0);
+      fork_and_end(d, flags, 2);
       return Forked::kFailed;
     });
     before_registering = nullptr;
@@ -236,16 +241,7 @@ TEST_CASE("a child isn't forgotten when others clean up after its parent before 
   };
   Forked parent([&](auto&&) {
     static_cast<void>(d.size());
-    flags->parent = 1;
-    if (::fork() == 0) {
-      d.fetch_add(1, 1);
-      flags->child = d.get(1) == 11U ? 1 : 3;
-      eventually([&] { return flags->parent.load() == 3; });
-      d.close();
-      flags->child = 2;
-      ::_exit(0);
-    }
-    ::_exit(0);
+    fork_and_end(d, flags, 3);
     return Forked::kFailed;
   });
   before_registering = nullptr;

@@ -22,23 +22,21 @@ class LockFile {
 
   // Opens the lock file at `path`; empty if it can't be opened (`error`), or isn't there or isn't the file `expected` any more (no error).
   static std::optional<LockFile> open(const std::filesystem::path& path, const FileId& expected, std::error_code& error) {
-    error.clear();
     const int likely = next_descriptor();
     LockFile lock;
     for (;;) {
+      error.clear();
       try {
         lock.lock_ = open_lock<boost::interprocess::file_lock>(path);
         break;
       } catch (const boost::interprocess::interprocess_exception& refused) {
         error = native_error(refused.get_native_error());
-        if (error == std::errc::interrupted) continue;
-        if (error == std::errc::no_such_file_or_directory) error.clear();
-        return std::nullopt;
       } catch (const std::system_error& refused) {
         error = refused.code();
-        if (error == std::errc::no_such_file_or_directory) error.clear();
-        return std::nullopt;
       }
+      if (error == std::errc::interrupted) continue;
+      if (error == std::errc::no_such_file_or_directory) error.clear();
+      return std::nullopt;
     }
     if (!secure_opened(path, expected, likely)) {
       const auto now = status_of(path, error);
