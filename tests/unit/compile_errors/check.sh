@@ -15,8 +15,9 @@ includes=
 for directory in "$@"; do includes="$includes -I$directory"; done
 
 here=$(dirname "$0")
-output=$(mktemp) || exit 2
-trap 'rm -f "$output"' EXIT
+work=$(mktemp -d) || exit 2
+output=$work/output
+trap 'rm -rf "$work"' EXIT
 failures=0
 checked=0
 
@@ -26,16 +27,17 @@ fail() {
   failures=$((failures + 1))
 }
 
-# A program that has to compile: otherwise a wrong include directory would look like success.
-if ! echo '#include <shared_dict/codec.hpp>' | "$compiler" -std=c++20 $includes -fsyntax-only -x c++ - >"$output" 2>&1; then
-  fail "codec.hpp" "it doesn't compile by itself"
+# What has to compile: otherwise a wrong include directory would look like success. It is parsed once for all programs.
+echo '#include <shared_dict/shared_dict.hpp>' > "$work/common.hpp"
+if ! "$compiler" -std=c++20 $includes -x c++-header "$work/common.hpp" -o "$work/common.hpp.gch" >"$output" 2>&1; then
+  fail "shared_dict.hpp" "it doesn't compile by itself"
   exit 1
 fi
 
 for program in "$here"/*.cpp; do
   name=$(basename "$program" .cpp)
   checked=$((checked + 1))
-  if LC_ALL=C "$compiler" -std=c++20 $includes -fsyntax-only "$program" >"$output" 2>&1; then
+  if LC_ALL=C "$compiler" -std=c++20 $includes -include "$work/common.hpp" -fsyntax-only "$program" >"$output" 2>&1; then
     fail "$name" "it compiles"
     continue
   fi
