@@ -14,8 +14,10 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/mechanisms/decode_error.hpp
     include/shared_dict/detail/mechanisms/entry.hpp
     include/shared_dict/detail/mechanisms/failure.hpp
+    include/shared_dict/detail/mechanisms/forking.hpp
     include/shared_dict/detail/mechanisms/guard.hpp
     include/shared_dict/detail/mechanisms/heap.hpp
+    include/shared_dict/detail/mechanisms/held_locks.hpp
     include/shared_dict/detail/mechanisms/intent.hpp
     include/shared_dict/detail/mechanisms/local_registry.hpp
     include/shared_dict/detail/mechanisms/lock_file.hpp

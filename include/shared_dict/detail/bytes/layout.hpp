@@ -111,7 +111,7 @@ struct ProcessRecord {
   Word64 lock_inode;
   Word32 pid;
   Word32 pad0;
-  Word64 forking;                  // generation << 32 | cleaned up after << 31 | when << 16 | children that haven't got a record of their own yet
+  Word64 forking;                  // children that have no record of their own yet: mechanisms/forking.hpp
   std::byte pad1[8];
 
   // Read by writers.

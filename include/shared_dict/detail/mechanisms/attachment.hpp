@@ -27,19 +27,16 @@
 
 #include <shared_dict/detail/bytes/words.hpp>
 #include <shared_dict/detail/mechanisms/failure.hpp>
+#include <shared_dict/detail/mechanisms/forking.hpp>
 #include <shared_dict/detail/mechanisms/guard.hpp>
-#include <shared_dict/detail/mechanisms/intent.hpp>
+#include <shared_dict/detail/mechanisms/held_locks.hpp>
 #include <shared_dict/detail/mechanisms/local_registry.hpp>
 #include <shared_dict/detail/mechanisms/place.hpp>
 #include <shared_dict/detail/mechanisms/process_area.hpp>
 #include <shared_dict/detail/mechanisms/segment.hpp>
-#include <shared_dict/detail/platform/futex.hpp>
 #include <shared_dict/detail/platform/process.hpp>
 
 namespace shared_dict::detail {
-
-// How long a forked child is waited for that isn't registered yet.
-inline constexpr std::chrono::seconds kForkPatience{1};
 
 class Attachment final : public ForkAware, public std::enable_shared_from_this<Attachment> {
  public:
@@ -151,7 +148,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     if (!hold) return false;
     if (!names(owner)) {
       // Its process has left, and a thread of it ended here: see leave().
-      return release_all(owner);
+      return release_all(segment_, owner, name_);
     }
     if (!is_dead(owner.record())) return false;
     reap(owner.record());
@@ -221,14 +218,14 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // nothing tells.)
   bool expects_child(std::uint32_t except = UINT32_MAX) const noexcept {
     for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) {
-      if (i != except && state_of(i).used() && child_pending(i)) return true;
+      if (i != except && state_of(i).used() && forking(i).child_pending()) return true;
     }
     return false;
   }
 
   std::uint32_t process_count() const noexcept {
     std::uint32_t count = 0;
-    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) count += state_of(i).used() && !reaped(i) ? 1 : 0;
+    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) count += state_of(i).used() && !forking(i).reaped() ? 1 : 0;
     return count;
   }
 
@@ -311,7 +308,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     if (!locked) return false;
     // What the last one left is gone already, unless a bit of it was flipped since.
     forget_area(segment_, index);
-    record.forking.store(static_cast<std::uint64_t>(state.generation()) << 32, std::memory_order_relaxed);  // relaxed: as above
+    forking(index).begin(state.generation());
     // relaxed: [R1] publishes all of them
     record.pid_namespace.store(self_.pid_namespace, std::memory_order_relaxed);
     record.start_time.store(self_.start_time, std::memory_order_relaxed);
@@ -339,90 +336,20 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // (expects_child) until the child is registered, or for kForkPatience, or until the record is needed. Each step can be repeated, and is, as
   // long as the record stays: whoever waits for a lock that names it relies on that. Only the count is of the first time.
   void reap(std::uint32_t index, Kept kept = Kept::expecting) {
-    Word64& forking = segment_.record(index).forking;
     clear_area(segment_, index);
-    release_all(LockWord(index, state_of(index).generation()));
-    if (!reaped(index)) {
+    release_all(segment_, LockWord(index, state_of(index).generation()), name_);
+    if (!forking(index).reaped()) {
       segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
-      forking.fetch_or(kReaped | fork_time() << kForkTimeAt, std::memory_order_relaxed);  // relaxed: with the guard held
+      forking(index).set_reaped();
     }
-    if (kept == Kept::none || !child_pending(index)) free_record(index);
+    if (kept == Kept::none || !forking(index).child_pending()) free_record(index);
   }
 
-  // f(lock, dirty) for each lock of the dictionary.
-  template <class F>
-  void for_each_lock(F f) const {
-    for (std::uint32_t i = 0; i < segment_.identity().shard_count; ++i) f(segment_.shard(i).lock, segment_.shard(i).dirty);
-    Header& header = segment_.header();
-    f(header.limit_lock, header.limit_dirty);
-    f(header.pool.lock, header.pool.dirty);
-  }
+  Forking forking(std::uint32_t index) const noexcept { return Forking(segment_.record(index)); }
 
-  // True if there were any. All shards of a batch are locked until the batch is done, so that comes before the first release.
-  bool release_all(LockWord dead) const {
-    for (std::uint32_t i = 0; i < segment_.identity().shard_count; ++i) {
-      Shard& shard = segment_.shard(i);
-      // relaxed: only says whether this word is the dead one's, and then nobody else changes it.
-      if (LockWord(shard.lock.load(std::memory_order_relaxed)) == dead) carry_out(segment_, shard, name_);
-    }
-    bool any = false;
-    for_each_lock([&](Word32& lock, Word32& dirty) { any = release_dead(lock, dirty, dead) || any; });
-    return any;
-  }
-
-  static bool release_dead(Word32& lock, Word32& dirty, LockWord dead) noexcept {
-    // relaxed: only says whether this word is the dead one's, and then nobody else changes it.
-    if (LockWord(lock.load(std::memory_order_relaxed)) != dead) return false;
-    dirty.store(1, std::memory_order_relaxed);  // relaxed: [D1] publishes it
-    // The kernel ordered all that the dead process wrote before its file lock came free.
-    // [D1] release, pairs with [L1], [L3]: who takes the lock sees the mark.
-    lock.store(0, std::memory_order_release);
-    wake_all(lock);
-    return true;
-  }
-
-  // Counts children between fork and their registration, so that a process that leaves waits for them. The generation keeps
-  // a late child from counting in a record that has another owner by now.
+  // Children between fork and their registration: a process that leaves waits for them.
   void count_fork(LockWord parent, int change) noexcept {
-    if (parent.free()) return;
-    Word64& forking = segment_.record(parent.record()).forking;
-    std::uint64_t seen = forking.load(std::memory_order_relaxed);  // relaxed: a count, nothing is published with it
-    do {
-      if ((static_cast<std::uint32_t>(seen >> 32) & LockWord::kGenerationMask) != parent.generation()) return;
-    } while (!forking.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(std::int64_t{change}),
-                                            std::memory_order_relaxed));  // relaxed: as above
-  }
-
-  bool child_pending(std::uint32_t index) const noexcept {
-    // relaxed: a count that is looked at again.
-    const std::uint64_t forking = segment_.record(index).forking.load(std::memory_order_relaxed);
-    if ((forking & kForkCount) == 0) return false;
-    const std::uint64_t passed = (fork_time() - (forking >> kForkTimeAt)) & kForkTimeMask;
-    return (forking & kReaped) == 0 || passed <= static_cast<std::uint64_t>(kForkPatience / kForkTimeUnit);
-  }
-
-  bool reaped(std::uint32_t index) const noexcept {
-    return (segment_.record(index).forking.load(std::memory_order_relaxed) & kReaped) != 0;  // relaxed: set with the guard held
-  }
-
-  // In ProcessRecord::forking. The time is that of all processes of the machine, and may come round: then a child is expected for a second more.
-  static constexpr std::uint64_t kForkCount = 0xffff;
-  static constexpr unsigned kForkTimeAt = 16;
-  static constexpr std::uint64_t kForkTimeMask = 0x7fff;
-  static constexpr std::uint64_t kReaped = std::uint64_t{1} << 31;
-  static constexpr std::chrono::milliseconds kForkTimeUnit{50};
-  static std::uint64_t fork_time() noexcept {
-    return static_cast<std::uint64_t>(Clock::now().time_since_epoch() / kForkTimeUnit) & kForkTimeMask;
-  }
-
-  // Whether a thread of this process holds a lock: the program ends, or closes the handle that the thread uses.
-  bool holds_lock(LockWord me) const noexcept {
-    bool any = false;
-    for_each_lock([&](Word32& lock, Word32&) {
-      // [W2] seq_cst, pairs with [L1], [L3]: behind [W1], see there.
-      any = any || LockWord(lock.load(std::memory_order_seq_cst)) == me;
-    });
-    return any;
+    if (!parent.free()) forking(parent.record()).count(parent.generation(), change);
   }
 
   // The end of the membership. If nobody else lives and the dictionary isn't persistent, the files go too, unless the name
@@ -444,12 +371,12 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
       for (;;) {
         Guard::Hold hold = guard_->hold_until(deadline);
         if (!hold) break;
-        if (holds_lock(me)) {
+        if (holds_lock(segment_, me)) {
           static_cast<void>(new LockFile(std::move(own_lock_)));  // held until the process ends
           return;
         }
         const bool alone = !others_alive(me.record());
-        const bool expected = (child_pending(me.record()) && has_children()) || (alone && expects_child(me.record()));
+        const bool expected = (forking(me.record()).child_pending() && has_children()) || (alone && expects_child(me.record()));
         if (expected && Clock::now() < patience) {
           { const Guard::Hold released = std::move(hold); }
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -468,7 +395,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     } catch (...) {  // no memory: the lock is dropped all the same
     }
     const std::scoped_lock closing(guard_->process_mutex());
-    if (holds_lock(me)) {
+    if (holds_lock(segment_, me)) {
       static_cast<void>(new (std::nothrow) LockFile(std::move(own_lock_)));  // as above
     } else {
       own_lock_.close();
