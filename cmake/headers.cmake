@@ -39,6 +39,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/batch.hpp
     include/shared_dict/detail/operations/comparing.hpp
     include/shared_dict/detail/operations/finding.hpp
+    include/shared_dict/detail/operations/identity.hpp
     include/shared_dict/detail/operations/inserting.hpp
     include/shared_dict/detail/operations/inspection.hpp
     include/shared_dict/detail/operations/lifecycle.hpp

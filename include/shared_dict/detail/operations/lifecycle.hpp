@@ -13,12 +13,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +24,7 @@
 
 #include <shared_dict/detail/mechanisms/attachment.hpp>
 #include <shared_dict/detail/operations/finding.hpp>
+#include <shared_dict/detail/operations/identity.hpp>
 #include <shared_dict/detail/operations/stored_types.hpp>
 #include <shared_dict/options.hpp>
 #include <shared_dict/version.hpp>
@@ -48,7 +47,7 @@ class BasicLifecycle {
   ~BasicLifecycle() = default;
 
   std::shared_ptr<Attachment> open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill = {}) {
-    if (mode != OpenMode::attach) require_valid(options);
+    if (mode != OpenMode::attach) require_valid(options, name_);
     try {
       return try_open(mode, options, types, fill);
     } catch (...) {
@@ -175,21 +174,6 @@ class BasicLifecycle {
       sweep_removed();
       create(guard, options, types, fill, attachment);
       return attachment;
-    }
-  }
-
-  void require_valid(const Options& options) const {
-    const auto refuse_option = [&](const char* text) { fail(errc::invalid_option, name_, text); };
-    if (options.heap_size == 0) refuse_option("Options::heap_size must not be 0");
-    if (std::uint64_t{options.heap_size} > kMaxHeapSize) refuse_option("Options::heap_size is larger than 16 TiB");
-    if (options.max_processes == 0 || options.max_processes > kMaxProcesses) {
-      refuse_option("Options::max_processes must be 1 to 1000");
-    }
-    if (options.permissions > 0777) refuse_option("Options::permissions has bits outside 0777");
-    if ((options.permissions & 0600) != 0600) refuse_option("Options::permissions must let the owner read and write");
-    if (options.lock_timeout < std::chrono::milliseconds(0)) refuse_option("Options::lock_timeout is negative");
-    if (options.lifetime != Lifetime::attached && options.lifetime != Lifetime::persistent) {
-      refuse_option("Options::lifetime is none of its values");
     }
   }
 
@@ -337,27 +321,8 @@ class BasicLifecycle {
   void create(const std::shared_ptr<Guard>& guard, const Options& options, const StoredTypes& types, const Fill& fill,
               std::shared_ptr<Attachment>& attachment) const {
     Finding made;
-    Identity& identity = made.identity;
-    std::random_device random;
-    const auto random64 = [&] { return (std::uint64_t{random()} << 32) | random(); };
-    identity.instance = random64();
-    identity.hash_seed = random64();
-    identity.heap_size = options.heap_size;
-    identity.max_items = options.max_items;
-    identity.max_processes = options.max_processes;
-    identity.lifetime = options.lifetime == Lifetime::persistent ? 1 : 0;
-    identity.permissions = options.permissions;
-    identity.key_fixed_bytes = types.shape.key_fixed_bytes;
-    identity.value_fixed_bytes = types.shape.value_fixed_bytes;
-    identity.value_alignment = types.shape.value_alignment;
-    identity.type_fingerprint = types.fingerprint();
-    const auto store_name = [](const std::string& name, char* to, std::uint32_t& bytes) {
-      bytes = static_cast<std::uint32_t>(std::min<std::size_t>(name.size(), kTypeNameBytes));
-      std::memcpy(to, name.data(), bytes);
-    };
-    store_name(types.key_name, identity.key_name, identity.key_name_bytes);
-    store_name(types.value_name, identity.value_name, identity.value_name_bytes);
-    plan(identity, types.shape);
+    made.identity = identity_for(options, types);
+    const Identity& identity = made.identity;
 
     // The last one that began with it may have died before it had set them.
     mend_mode(place_.directory(), directory_mode(options.permissions));
