@@ -78,6 +78,23 @@ std::vector<Life> lives_and_forks() {
   return all;
 }
 
+// Opening, leaving and removing meet all that can be left. Returns at how many places who does it has died.
+std::size_t kill_who_cleans_up(Scene& scene, const Life& life, const PlaceImage::Copy& left) {
+  scene.image().restore(left);
+  const bool there = LifeDeaths(scene, life).look();
+  const auto clean_up = [&] {
+    scene.open();
+    scene.remove();
+  };
+  const std::vector<PlaceImage::Copy> again = images_of(scene, clean_up, [] {});
+  LifeDeaths deaths(scene, life);
+  for (std::size_t k = 0; k < again.size(); ++k) {
+    INFO("second death " << k << " of " << again.size());
+    deaths.check_anyhow(again[k], there && life.filled);
+  }
+  return deaths.count();
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -101,34 +118,23 @@ TEST_CASE(
 }
 
 TEST_CASE("whoever cleans up after a death in a life cycle may die, too", "[long]") {
-  const bool everything = Effort(1).timed();
-  constexpr std::size_t kOneOf = kSanitized ? 200 : 16;
+  Shares shares(kSanitized ? 200 : 16);
   std::uint64_t first = 0;
   std::uint64_t second = 0;
-  for (const Life& life : lives()) {
-    Scene scene(life.lifetime);
-    if (life.prepare) life.prepare(scene);
-    const std::vector<PlaceImage::Copy> left = images_of(scene, life);
-    scene.end_member();
-    for (std::size_t i = 0; i < left.size(); ++i) {
-      if (!everything && (i + test_seed()) % kOneOf != 0) continue;
-      scene.image().restore(left[i]);
-      const bool there = LifeDeaths(scene, life).look();
-      ++first;
-      // Opening, leaving and removing meet all that can be left.
-      const auto clean_up = [&] {
-        scene.open();
-        scene.remove();
-      };
-      const std::vector<PlaceImage::Copy> again = images_of(scene, clean_up, [] {});
-      LifeDeaths deaths(scene, life);
-      for (std::size_t k = 0; k < again.size(); ++k) {
-        INFO(life.name << ", death " << i << " of " << left.size() << ", second death " << k << " of " << again.size());
-        deaths.check_anyhow(again[k], there && life.filled);
+  while (shares.more()) {
+    for (const Life& life : lives()) {
+      Scene scene(life.lifetime);
+      if (life.prepare) life.prepare(scene);
+      const std::vector<PlaceImage::Copy> left = images_of(scene, life);
+      scene.end_member();
+      for (std::size_t i = 0; i < left.size(); ++i) {
+        if (!shares.has(i)) continue;
+        INFO(life.name << ", death " << i << " of " << left.size());
+        second += kill_who_cleans_up(scene, life, left[i]);
+        ++first;
       }
-      second += deaths.count();
     }
   }
-  report(std::string("second death in the recovery of a life cycle") + (everything ? "" : " (a sample)"),
-         {{"first deaths", first}, {"second deaths", second}});
+  report("second death in the recovery of a life cycle",
+         {{"shares", shares.done()}, {"of", shares.of()}, {"first deaths", first}, {"second deaths", second}});
 }

@@ -60,18 +60,20 @@ void kill_twice(const std::string& what, const Setting<V>& setting, std::uint64_
 // Between a batch's moment and its end: others do the rest of it, and die in that.
 template <class V>
 void kill_twice_in_batches(const std::string& what, const Setting<V>& setting) {
-  const bool all = Effort(1).timed();
+  Shares shares(kSanitized ? 16 : 2);
   SecondDeaths deaths;
-  for (const Change<V>& change : setting.changes) {
-    if (!change.name.starts_with("update")) continue;
-    INFO(change.name);
-    Subject<V> subject(setting, change);
-    const std::uint64_t count = KillPoints::count([&] { subject.operate(); });
-    for (std::uint64_t n = 1; n <= count; ++n) {
-      INFO("first death at kill point " << n << " of " << count);
-      kill_at(subject, n);
-      if (!subject.in_batch() || (!all && (n + test_seed()) % (kSanitized ? 16 : 2) != 0)) continue;
-      kill_recoverer(subject, Recoverer::newcomer, all, n, deaths);
+  while (shares.more()) {
+    for (const Change<V>& change : setting.changes) {
+      if (!change.name.starts_with("update")) continue;
+      INFO(change.name);
+      Subject<V> subject(setting, change);
+      const std::uint64_t count = KillPoints::count([&] { subject.operate(); });
+      for (std::uint64_t n = 1; n <= count; ++n) {
+        if (!shares.has(n)) continue;
+        INFO("first death at kill point " << n << " of " << count);
+        kill_at(subject, n);
+        if (subject.in_batch()) kill_recoverer(subject, Recoverer::newcomer, shares.timed(), n, deaths);
+      }
     }
   }
   deaths.tell("at every store, after a death in the middle of a batch", what);

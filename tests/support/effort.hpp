@@ -44,6 +44,24 @@ class Effort {
   std::chrono::steady_clock::time_point end_;
 };
 
+/// One in `of` things on every change, which ones by the seed; in a long run the others as well, share after share, as long as there is time.
+class Shares {
+ public:
+  explicit Shares(std::uint64_t of) : of_(of) {}
+
+  /// Begins the next share.
+  bool more() { return effort_.done() < of_ && effort_.more(); }
+  /// Whether the i-th thing is in it.
+  bool has(std::uint64_t i) const noexcept { return (i + test_seed() + effort_.done()) % of_ == 0; }
+  std::uint64_t done() const noexcept { return effort_.done(); }
+  std::uint64_t of() const noexcept { return of_; }
+  bool timed() const noexcept { return effort_.timed(); }
+
+ private:
+  std::uint64_t of_;
+  Effort effort_{1};
+};
+
 /// One line on standard output, which tests/run.sh collects: "proof: WHAT | seed S | NAME N | ...".
 inline void report(std::string_view what, std::initializer_list<std::pair<std::string_view, std::uint64_t>> counts) {
   std::ostringstream line;
