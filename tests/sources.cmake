@@ -87,6 +87,7 @@ set(SHARED_DICT_STEPS_TESTS
     changes.cpp
     every_step_lifecycle_test.cpp
     every_step_test.cpp
+    limit_test.cpp
     lives.cpp
     second_death_test.cpp)
 set(SHARED_DICT_CRASH_TESTS

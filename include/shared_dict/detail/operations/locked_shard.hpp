@@ -206,15 +206,18 @@ class LockedShard {
   }
 
   // Before the slot words: a scan that meets one of the entries sees that something was added.
-  void count_insertions(std::uint64_t n) noexcept { set(shard_.insertions, get(shard_.insertions) + n); }
+  void count_insertions(std::uint64_t n) noexcept {
+    // [N6] release, pairs with [N5]: see were_too_many.
+    shard_.insertions.store(get(shard_.insertions) + n, std::memory_order_release);
+  }
 
   void count_item(std::uint64_t bytes) noexcept {
-    set(shard_.items, get(shard_.items) + 1);
+    count_items(get(shard_.items) + 1);
     count_bytes(bytes);
   }
   void count_bytes(std::uint64_t more) noexcept { set(shard_.stored_bytes, get(shard_.stored_bytes) + more); }
   void count_at_least(std::uint64_t items, std::uint64_t bytes) noexcept {
-    set(shard_.items, std::max(get(shard_.items), items));
+    count_items(std::max(get(shard_.items), items));
     set(shard_.stored_bytes, std::max(get(shard_.stored_bytes), bytes));
   }
   void count_reused_tombstone() noexcept { set(shard_.tombstones, get(shard_.tombstones) - 1); }
@@ -295,6 +298,12 @@ class LockedShard {
     } else {
       repair_shard(writer_, heap_, shard_, index_);
     }
+  }
+
+  // More than before. Insertions are counted before.
+  void count_items(std::uint64_t items) noexcept {
+    // [N8] release, pairs with [N7]: see were_too_many.
+    shard_.items.store(items, std::memory_order_release);
   }
 
   // relaxed, both: written under the lock only; read without it as a hint.

@@ -138,6 +138,18 @@ inline bool adder_is_gone(const Writer& writer, std::uint32_t index) {
          writer.attachment.reap_if_dead(LockWord(shard.lock.load(std::memory_order_relaxed)));
 }
 
+// Whether `items` more were too many at a moment of this call. The shards are counted one after the other: an item that was taken out of one and
+// put into another meanwhile would be counted in both. So nothing may have been put in: then there were at least as many when it began.
+inline bool were_too_many(const Segment& segment, std::uint64_t items, std::uint64_t most) noexcept {
+  const std::uint64_t insertions = sum_over_shards(segment, &Shard::insertions);
+  // [N5] acquire fence, pairs with [N6]: what was taken out before those were put in is seen.
+  acquire_fence();
+  const bool too_many = count_items(segment) + items > most;
+  // [N7] acquire fence, pairs with [N8]: what was counted has its insertion counted, too.
+  acquire_fence();
+  return too_many && sum_over_shards(segment, &Shard::insertions) == insertions;
+}
+
 // With the turn; `items` are pending. What others hold out as pending may be counted twice or may not come, so where that makes the
 // difference they are waited for: they have no turn to wait for themselves.
 SHARED_DICT_COLD inline void require_items(const Writer& writer, std::uint64_t items, std::uint64_t most) {
@@ -146,9 +158,8 @@ SHARED_DICT_COLD inline void require_items(const Writer& writer, std::uint64_t i
   std::chrono::microseconds nap{20};
   for (int looks = 0;; ++looks) {
     const std::uint64_t pending = count_pending(segment);
-    const std::uint64_t stored = count_items(segment);
-    if (pending + stored <= most) return;
-    bool too_many = pending == items || stored + items > most;
+    if (pending + count_items(segment) <= most) return;
+    bool too_many = were_too_many(segment, items, most);
     if (!too_many && looks < 100) {
       cpu_relax();
       continue;
