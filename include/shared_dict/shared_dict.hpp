@@ -339,7 +339,8 @@ class SharedDict {
   }
 
   /// Takes everything away, in one step for everybody. Locks all shards; linear in the memory in use. The tables keep their size, as a
-  /// std::unordered_map its buckets; the memory of keys and values is free for others.
+  /// std::unordered_map its buckets. The memory of keys and values is free for the next items of this dictionary, and isn't given back to the
+  /// system: Stats::heap_committed and the file's blocks stay as they are, as after erasing all items one by one.
   void clear() try { detail::clear(writing()); } catch (const detail::Failure& failure) {
     failure.leave("clear");
   }
