@@ -439,6 +439,7 @@ class SharedDict {
     require_storable(writer, encoded.bytes().size(), wanted.bytes().size());
     std::optional<V> actual;
     detail::change(writer, hashed(writer.attachment, encoded), [&](const detail::Bytes* current) {
+      exchanged = false;  // asked a second time if there was no room at first
       if (current == nullptr) return detail::Decision::keep();
       const detail::ActiveCallback mark(writer.attachment);
       exchanged = detail::same_value<V>(*current, compared.bytes(), expected, name_);

@@ -4,16 +4,19 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/catch.hpp"
 #include "support/expect.hpp"
+#include "support/lock_words.hpp"
 #include "support/pattern.hpp"
 #include "support/seed.hpp"
 #include "support/unique_name.hpp"
@@ -56,6 +59,21 @@ void in_threads(unsigned count, Body body) {
 void expect(bool holds, const char* what) {
   if (!holds) throw std::runtime_error(what);
 }
+
+/// Tells when it is compared for the first time.
+struct Observed {
+  std::string text;
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(text);
+  }
+  friend bool operator==(const Observed& a, const Observed& b) {
+    if (on_comparison) std::exchange(on_comparison, nullptr)();
+    return a.text == b.text;
+  }
+  static inline std::function<void()> on_comparison;
+};
 
 }  // namespace
 
@@ -203,4 +221,50 @@ TEST_CASE("a callback in one thread keeps only its own thread from calling back"
   REQUIRE(seen == 10);
   REQUIRE(d.at(1) == 11);
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+// The first attempt finds the value and no room for the other one. While it looks for leftovers, and waits a moment for another shard, somebody
+// erases the key.
+TEST_CASE("compare_exchange exchanges nothing where the key went while it looked for room") {
+  const UniqueName name;
+  auto d = SharedDict<std::string, Observed>::create(name.str(), {.heap_size = 1 << 20});
+  const auto filler = [](int i) { return "filler " + std::to_string(i); };
+  for (int i = 0; i < 330; ++i) d.insert(filler(i), {std::string(3000, 'f')});
+  const LockWords locks(d);
+  int elsewhere = 0;
+  while (locks.shard_of(filler(elsewhere)) == locks.shard_of(std::string("key"))) ++elsewhere;
+
+  bool met = false;
+  for (int round = 0; round < 100 && !met; ++round) {
+    d.insert("key", {std::string(900, 'a')});
+    // Leaves spare blocks, which a repair frees.
+    for (int i = 0; i < 40; ++i) d.insert("spare " + std::to_string(i), {std::string(50, 's')});
+    for (int i = 0; i < 40; ++i) d.erase("spare " + std::to_string(i));
+    std::atomic<bool> inside{false};
+    std::atomic<bool> leave{false};
+    std::thread holder([&] {
+      d.modify(filler(elsewhere), [&](Observed&) {
+        inside = true;
+        while (!leave) std::this_thread::yield();
+      });
+    });
+    while (!inside) std::this_thread::yield();
+    bool erased = false;
+    std::thread eraser;
+    Observed::on_comparison = [&] { eraser = std::thread([&] { erased = d.erase("key"); }); };
+    Observed expected{std::string(900, 'a')};
+    std::optional<bool> exchanged;
+    try {
+      exchanged = d.compare_exchange("key", expected, {std::string(300'000, 'b')});
+    } catch (const Error& error) {
+      CHECK(error.code() == errc::heap_full);  // the key was still there
+    }
+    leave = true;
+    holder.join();
+    eraser.join();
+    REQUIRE(erased);
+    if (exchanged) REQUIRE_FALSE(*exchanged);
+    met = exchanged.has_value();
+  }
+  CHECK(met);
 }
