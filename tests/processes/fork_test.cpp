@@ -264,6 +264,57 @@ TEST_CASE("a child isn't forgotten when others clean up after its parent before 
   REQUIRE(child_came_to(flags, 2));
 }
 
+TEST_CASE("a child counts before it is attached also for exists and remove, when its parent has died") {
+  const Place place;
+  const SharedArea<Flags> flags;
+  const Options options{.heap_size = 1 << 20, .directory = place.path()};
+  hold_up = &flags;
+  before_registering = [] {
+    if ((*hold_up)->parent.load() == 0) return;  // the parent itself
+    eventually([] { return (*hold_up)->parent.load() >= 2; });
+    eventually([] { return false; }, std::chrono::milliseconds(100));
+  };
+  Forked parent([&](auto&&) {
+    Numbers d = Numbers::create("name", options);
+    d.insert(1, 10);
+    fork_and_end(d, flags, 3);
+    return Forked::kFailed;
+  });
+  before_registering = nullptr;
+  SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+  REQUIRE(exists("name", place.path()));
+  REQUIRE(list(place.path()) == std::vector<std::string>{"name"});
+  flags->parent = 2;
+  REQUIRE(remove("name", place.path()));
+  REQUIRE_FALSE(exists("name", place.path()));
+  REQUIRE_FALSE(remove("name", place.path()));
+  {
+    Numbers other = Numbers::create("name", options);  // what was removed stays beside it
+    REQUIRE(other.empty());
+  }
+  REQUIRE(child_came_to(flags, 1));
+  REQUIRE(flags->child == 1);
+  flags->parent = 3;
+  REQUIRE(child_came_to(flags, 2));
+  REQUIRE(eventually([&] { return std::filesystem::is_empty(place.path()); }));
+}
+
+TEST_CASE("a child that never comes keeps nobody from removing what its parent left") {
+  const Place place;
+  const Options options{.heap_size = 1 << 20, .lifetime = Lifetime::persistent, .directory = place.path()};
+  Forked parent([&](auto&&) {
+    Numbers d = Numbers::create("name", options);
+    before_registering = [] { ::_exit(0); };
+    ::fork();
+    before_registering = nullptr;
+    ::_exit(0);
+    return 0;
+  });
+  SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+  REQUIRE(remove("name", place.path()));
+  REQUIRE(std::filesystem::is_empty(place.path()));
+}
+
 TEST_CASE("a child that ends without closing harms nobody") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});

@@ -59,7 +59,8 @@ class BasicLifecycle {
   // True if it was there.
   bool remove() {
     sweep_removed();
-    for (;;) {
+    for (bool expects_child = false;;) {
+      if (std::exchange(expects_child, false)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       std::error_code error;
       const auto status = finder_.look_at(place_.directory());
       if (!status || !status->directory) return false;
@@ -85,6 +86,10 @@ class BasicLifecycle {
           if (error) finder_.cant("can't move " + place_.directory().string() + " away", error);
           return true;
         }
+        // Cleaning up after its parent ends the time for it.
+        attachment->reap_dead();
+        expects_child = attachment->expects_child();
+        if (expects_child) continue;
       }
       const PlacedFiles files(place_);
       if (files.error()) finder_.cant("can't read " + place_.directory().string(), files.error());
@@ -115,7 +120,7 @@ class BasicLifecycle {
     if (!guard) return false;
     const auto attachment = find_or_map(found, guard);
     const std::scoped_lock probing(guard->process_mutex());
-    return attachment->anyone_alive();
+    return attachment->anyone_alive() || attachment->expects_child();
   }
 
  private:
@@ -398,6 +403,7 @@ class BasicLifecycle {
     if (found.state == State::complete) {
       attachment = find_or_map(found, guard);
       if (attachment->anyone_alive()) return;
+      if (attachment->expects_child()) return attachment->reap_dead();  // see remove()
     }
     PlacedFiles(place_).remove();
   }
