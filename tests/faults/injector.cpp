@@ -111,6 +111,21 @@ bool fails(FallibleCall call) noexcept {
   return true;
 }
 
+std::atomic<bool> interrupting{false};
+std::atomic<std::uint64_t> interruptions{0};
+
+// Whether this thread lets a timer's signal come.
+bool may_be_interrupted() noexcept {
+  sigset_t held;
+  return ::pthread_sigmask(SIG_SETMASK, nullptr, &held) == 0 && ::sigismember(&held, SIGPROF) == 0;
+}
+
+// Whether a call of posix_fallocate is interrupted.
+bool interrupts_fallocate() noexcept {
+  constexpr std::uint64_t kPatience = 1000;
+  return interrupting.load() && may_be_interrupted() && interruptions.fetch_add(1) < kPatience;
+}
+
 // The C library's function of this name.
 template <class Function>
 Function* next(const char* name) noexcept {
@@ -146,6 +161,15 @@ Outcome end_fault() noexcept {
   return state.outcome;
 }
 
+void interrupt_fallocate() noexcept {
+  interruptions = 0;
+  interrupting = true;
+}
+std::uint64_t end_interrupting_fallocate() noexcept {
+  interrupting = false;
+  return interruptions;
+}
+
 void user_code() {
   if (fails(FallibleCall::user_code)) throw UserError();
 }
@@ -158,6 +182,7 @@ std::int64_t live_allocations() noexcept { return live.load(std::memory_order_re
 
 using shared_dict::test::FallibleCall;
 using shared_dict::test::fails;
+using shared_dict::test::interrupts_fallocate;
 using shared_dict::test::next;
 
 void* operator new(std::size_t size) { return shared_dict::test::allocate_or_throw(size); }
@@ -237,6 +262,7 @@ int ftruncate(int descriptor, off_t size) noexcept {
 // Returns its error.
 int posix_fallocate(int descriptor, off_t at, off_t size) {
   static auto* const real = next<int(int, off_t, off_t)>("posix_fallocate");
+  if (interrupts_fallocate()) return EINTR;
   return fails(FallibleCall::fallocate) ? errno : real(descriptor, at, size);
 }
 

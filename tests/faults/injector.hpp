@@ -70,6 +70,12 @@ void set_fault(const Fault& fault) noexcept;
 /// Until here.
 Outcome end_fault() noexcept;
 
+/// From here on, in all threads: posix_fallocate is interrupted as long as a signal could come to whoever calls it, as if one came each time. (A
+/// thousand times: then it goes through all the same.)
+void interrupt_fallocate() noexcept;
+/// Until here. How often that was.
+std::uint64_t end_interrupting_fallocate() noexcept;
+
 /// What code of the user's throws if it is its turn to fail.
 struct UserError {};
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -139,4 +140,20 @@ TEST_CASE("a fork that failed does not keep its process from leaving") {
     return report_skipped("a fork that fails", "a filter for system calls is not permitted here");
   }
   SHARED_DICT_REQUIRE_ENDED_WELL(ending);
+}
+
+// As in tmpfs of older kernels, where each signal ends the call and takes back what it had got.
+TEST_CASE("memory is committed beside signals that come more often than that takes") {
+  const Place place(memory());
+  Words d = Words::create(kName, {.heap_size = 8 << 20, .directory = place.path()});
+  interrupt_fallocate();
+  d.insert("large", std::string(4 << 20, 'l'));
+  const std::uint64_t interruptions = end_interrupting_fallocate();
+  REQUIRE(d.at("large") == std::string(4 << 20, 'l'));
+  if (!kLinuxCalls) return;  // it isn't called there
+  CHECK(interruptions > 0);
+  CHECK(interruptions < 100);
+  sigset_t held;
+  REQUIRE(::pthread_sigmask(SIG_SETMASK, nullptr, &held) == 0);
+  CHECK(::sigismember(&held, SIGPROF) == 0);  // they come again
 }

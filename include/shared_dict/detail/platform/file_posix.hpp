@@ -246,18 +246,39 @@ inline std::error_code set_size(const FileDescriptor& file, std::uint64_t size) 
   return {};
 }
 
+#ifdef SHARED_DICT_LINUX
+// While it lives, no signal comes to this thread but those that nobody can hold.
+class SignalsHeld {
+ public:
+  SignalsHeld() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+  ~SignalsHeld() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+#endif
+
 // Occupies memory for [offset, offset + size), so that touching it can't end in SIGBUS. What is there stays. Idempotent.
 inline std::error_code commit_range(const FileDescriptor& file, std::uint64_t offset, std::uint64_t size) noexcept {
   const SizeSignalHeld held;
 #ifdef SHARED_DICT_LINUX
-  for (;;) {
-    const int code = ::posix_fallocate(file.get(), static_cast<off_t>(offset), static_cast<off_t>(size));
-    if (code == 0) {
-      kill_point();
-      return {};
-    }
-    if (code != EINTR) return {code, std::system_category()};
+  const auto occupy = [&] { return ::posix_fallocate(file.get(), static_cast<off_t>(offset), static_cast<off_t>(size)); };
+  int code = occupy();
+  if (code == EINTR) {
+    // In tmpfs of older kernels any signal ends it, and what it had got so far is given back: with a timer that comes often enough (a profiler's)
+    // a large range would never be through, and whoever waits for the locks that are held meanwhile would wait for ever.
+    const SignalsHeld whole;
+    while (code == EINTR) code = occupy();
   }
+  if (code != 0) return {code, std::system_category()};
+  kill_point();
+  return {};
 #else
   // No call reserves what lies inside a file (macOS's F_PREALLOCATE only goes on behind its end): a byte of each block is written, as it
   // was read. Only bytes nobody uses yet are in the range, but what uses the beginning of its first block may not be touched.
