@@ -321,7 +321,8 @@ class SharedDict {
   }
 
   /// Takes any one item out, or nothing if there is none; each item goes to one caller only. No order is promised. Looks at each
-  /// shard once, in constant time on average. After a crash the item is either there or taken.
+  /// shard once, in constant time on average: an item that stays is found, one that is inserted meanwhile needn't be. After a crash the item is
+  /// either there or taken.
   std::optional<std::pair<K, V>> extract_any() try {
     // As in extract().
     return [&]() -> std::optional<std::pair<K, V>> {

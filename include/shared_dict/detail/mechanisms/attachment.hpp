@@ -55,8 +55,9 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
 
   // What this process writes into lock words; free if it has no record (a forked child that couldn't get one).
   LockWord self() const noexcept {
-    // relaxed: changes only in a forked child, before any of its other threads exist.
-    return LockWord(self_word_.load(std::memory_order_relaxed));
+    // [W5] acquire, pairs with [W4]: whoever acts under the record does so behind its making. Another thread may have made it, in a forked child
+    // that couldn't at once.
+    return LockWord(self_word_.load(std::memory_order_acquire));
   }
 
   // As self(), in one order with the locks: what a thread asks that has just taken one.
@@ -320,7 +321,8 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     record.state.store(state.taken().bits(), std::memory_order_release);
     own_lock_ = std::move(*lock);
     made.keep();
-    self_word_.store(LockWord(index, state.generation()).bits(), std::memory_order_relaxed);  // relaxed: see self()
+    // [W4] release, pairs with [W5]: the record, and its area without anything of its last owner, are there before any thread uses them.
+    self_word_.store(LockWord(index, state.generation()).bits(), std::memory_order_release);
     return true;
   }
 

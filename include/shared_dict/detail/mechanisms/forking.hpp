@@ -26,11 +26,13 @@ class Forking {
     word_.store(static_cast<std::uint64_t>(generation) << kGenerationAt, std::memory_order_relaxed);  // relaxed: [R1] publishes it
   }
 
-  // One child more, or less, of the owner of that generation.
+  // One child more, or less, of the owner of that generation. (A fork that fails leaves one too many, as nothing tells; more than the word has
+  // room for aren't counted.)
   void count(std::uint32_t generation, int change) noexcept {
     std::uint64_t seen = word_.load(std::memory_order_relaxed);  // relaxed: a count, nothing is published with it
     do {
       if ((static_cast<std::uint32_t>(seen >> kGenerationAt) & LockWord::kGenerationMask) != generation) return;
+      if ((seen & kChildren) == (change > 0 ? kChildren : 0)) return;
     } while (!word_.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(std::int64_t{change}),
                                           std::memory_order_relaxed));  // relaxed: as above
   }
