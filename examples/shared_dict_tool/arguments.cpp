@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace tool {
@@ -50,6 +51,8 @@ Arguments parse(int argc, char** argv) {
       options = false;
     } else if (argument == "--help" || argument == "-h") {
       arguments.help = true;
+    } else if (argument == "--version") {
+      arguments.version = true;
     } else if (argument == "--json") {
       arguments.json = true;
     } else if (argument == "--dir") {
@@ -67,6 +70,13 @@ Arguments parse(int argc, char** argv) {
     if (given) throw WrongUse(argument + " takes no value");
   }
   return arguments;
+}
+
+bool wants_json(int argc, char** argv) {
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    if (std::string_view(argv[i]) == "--json") return true;
+  }
+  return false;
 }
 
 }  // namespace tool

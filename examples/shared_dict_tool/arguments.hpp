@@ -20,10 +20,15 @@ struct WrongUse : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+struct NotFound : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 struct Arguments {
   std::string command;
   std::vector<std::string> rest;  // what follows the command, without options
   bool help = false;
+  bool version = false;
   bool json = false;
   std::filesystem::path directory;  // empty: the usual one
   std::uint64_t refreshes = 0;      // 0: no end
@@ -35,5 +40,8 @@ struct Arguments {
 
 /// \throws WrongUse
 Arguments parse(int argc, char** argv);
+
+/// Whether --json is among the options, also of a line that can't be parsed.
+bool wants_json(int argc, char** argv);
 
 }  // namespace tool

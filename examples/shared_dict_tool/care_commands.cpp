@@ -6,6 +6,7 @@
 #include "commands.hpp"
 #include "json.hpp"
 #include "looking.hpp"
+#include "messages.hpp"
 
 namespace tool {
 
@@ -16,7 +17,7 @@ shared_dict::AuditReport report_on(const Arguments& arguments) {
     return Dictionary(arguments.name(), arguments.directory).audit();
   } catch (const shared_dict::Error& error) {
     if (error.code() != shared_dict::errc::corrupted) throw;
-    return {{error.what()}};
+    return {{for_operators(error.what())}};
   }
 }
 
@@ -61,13 +62,15 @@ int remove(const Arguments& arguments) {
   const auto directory = detail::status_of(place.directory());
   const bool there = directory && directory->directory && detail::status_of(place.segment());
   const bool removed = lifecycle.remove() || there;
+  if (!removed)
+    throw NotFound("dictionary '" + arguments.name() +
+                   "': there is none; `shared-dict list` shows those that are there");
   if (arguments.json) {
-    std::cout << Json::object().text("name", arguments.name()).add("removed", removed ? "true" : "false").str() << '\n';
-  } else if (removed) {
+    std::cout << Json::object().text("name", arguments.name()).add("removed", "true").str() << '\n';
+  } else {
     std::cout << arguments.name() << ": removed\n";
   }
-  if (!removed) std::cerr << "shared-dict: dictionary '" << arguments.name() << "': there is none\n";
-  return removed ? kFine : kNotFound;
+  return kFine;
 }
 
 }  // namespace tool

@@ -18,8 +18,10 @@ namespace {
 // On a terminal, how far it has come; large dictionaries take a while.
 class ShownProgress {
  public:
+  explicit ShownProgress(const Arguments& arguments) : for_people_(!arguments.json && ::isatty(STDERR_FILENO) != 0) {}
+
   detail::Progress progress() {
-    if (::isatty(STDERR_FILENO) == 0) return {};
+    if (!for_people_) return {};
     return [this](std::uint64_t done, std::uint64_t total) {
       const auto percent =
           static_cast<int>(total == 0 ? 100 : static_cast<double>(done) * 100 / static_cast<double>(total));
@@ -30,6 +32,7 @@ class ShownProgress {
   }
 
  private:
+  bool for_people_;
   int shown_ = -1;
 };
 
@@ -49,7 +52,7 @@ int tell(const Arguments& arguments, const char* what, const detail::SavedHeader
 
 int export_to(const Arguments& arguments) {
   const std::string& file = arguments.rest.at(1);
-  ShownProgress shown;
+  ShownProgress shown(arguments);
   Dictionary(arguments.name(), arguments.directory).save(file, shown.progress());
   return tell(arguments, "saved to", detail::SavedFile(arguments.name(), file).header());
 }
@@ -68,7 +71,7 @@ int import_from(const Arguments& arguments) {
         .open(detail::OpenMode::create, options, saved.types(), detail::fill_of(options));
   } catch (const shared_dict::Error& error) {
     if (error.code() != shared_dict::errc::already_exists) throw;
-    ShownProgress shown;
+    ShownProgress shown(arguments);
     Dictionary(arguments.name(), arguments.directory).load(file, shown.progress());
   }
   return tell(arguments, "loaded from", saved.header());

@@ -10,6 +10,7 @@
 #include "figures.hpp"
 #include "json.hpp"
 #include "looking.hpp"
+#include "messages.hpp"
 #include "values.hpp"
 
 namespace tool {
@@ -77,7 +78,11 @@ void list_one(const std::string& name, const std::filesystem::path& directory, J
     if (refused.code() == shared_dict::errc::not_found) return;  // gone at this moment, or not finished
     const std::string why = refused.code().message();
     if (json != nullptr) {
-      json->add(Json::object().text("name", name).text("state", "refused").text("error", refused.what()).str());
+      json->add(Json::object()
+                    .text("name", name)
+                    .text("state", "refused")
+                    .text("error", for_operators(refused.what()))
+                    .str());
     } else {
       Row{name, "refused", "", "", "", "", why}.print();
     }
@@ -246,8 +251,8 @@ int get(const Arguments& arguments) {
   }
   const auto key = std::find_if(meant.begin(), meant.end(), look_up);
   if (key == meant.end()) {
-    std::cerr << "shared-dict: dictionary '" << dictionary.name() << "': no key " << printable(written) << '\n';
-    return kNotFound;
+    throw NotFound("dictionary '" + dictionary.name() + "': no key " + printable(written) + "; `shared-dict keys " +
+                   dictionary.name() + "` shows its keys");
   }
   const Shown shown_value = StoredType::of_value(dictionary.value_type()).show(value);
   if (arguments.json) {

@@ -7,6 +7,8 @@
 #include <shared_dict/version.hpp>
 
 #include "commands.hpp"
+#include "json.hpp"
+#include "messages.hpp"
 
 namespace {
 
@@ -32,10 +34,12 @@ Others:
                         default permissions and max_processes
 
 Options, anywhere on the line:
-  --json                for programs; watch writes an object a line
+  --json                for programs: the result on standard output, watch writes an object a line; what goes to standard error is objects, too:
+                        {"status": 1, "message": "..."}, with what the program ends with. What fails has no result, but for what keys and watch had come to
   --dir DIRECTORY       where the dictionaries are: $SHARED_DICT_DIR, or the platform's shared-memory place (/dev/shm)
   --count N             watch: end after N lines
   --interval MS         watch: milliseconds between lines, 1000
+  --version             the version of the library, and that of the stored layout, which dictionaries must have
   --                    what follows isn't an option
 
 Values of arithmetic types, strings, enums, vectors of these, and arrays of numbers, enums and characters are shown as such; of all others, the
@@ -66,11 +70,25 @@ const std::map<std::string, Command> kCommands{
     {"watch", {watch, 1, 1}},      {"audit", {audit, 1, 1}},       {"reap", {reap, 1, 1}}, {"remove", {remove, 1, 1}},
     {"export", {export_to, 2, 2}}, {"import", {import_from, 2, 2}}};
 
+int version(const Arguments& arguments) {
+  std::string number;
+  for (const int part : {shared_dict::kVersionMajor, shared_dict::kVersionMinor, shared_dict::kVersionPatch}) {
+    number += (number.empty() ? "" : ".") + std::to_string(part);
+  }
+  if (arguments.json) {
+    std::cout << Json::object().text("version", number).number("layout", shared_dict::kLayoutVersion).str() << '\n';
+  } else {
+    std::cout << "shared-dict " << number << ", of dictionaries with layout " << shared_dict::kLayoutVersion << '\n';
+  }
+  return kFine;
+}
+
 int run(const Arguments& arguments) {
   if (arguments.help) {
     std::cout << kUsage;
     return kFine;
   }
+  if (arguments.version) return version(arguments);
   if (arguments.command.empty()) throw WrongUse("which command? See shared-dict --help");
   const auto command = kCommands.find(arguments.command);
   if (command == kCommands.end()) throw WrongUse("no command " + arguments.command + "; see shared-dict --help");
@@ -94,20 +112,24 @@ int exit_of(const shared_dict::Error& error) {
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   std::setlocale(LC_CTYPE, "");  // what a character is to a pattern
-  int status = kFailed;
+  bool json = wants_json(argc, argv);
+  const auto end = [&](const std::string& text, int status) {
+    std::cout.flush();
+    say(text, status, json);
+    return status;
+  };
   try {
-    status = run(parse(argc, argv));
+    const Arguments arguments = parse(argc, argv);
+    json = arguments.json;
+    const int status = run(arguments);
+    return std::cout.flush() ? status : end("can't write the output", kFailed);
   } catch (const WrongUse& error) {
-    std::cerr << "shared-dict: " << error.what() << '\n';
-    return kWrongUse;
+    return end(error.what(), kWrongUse);
+  } catch (const NotFound& error) {
+    return end(error.what(), kNotFound);
   } catch (const shared_dict::Error& error) {
-    std::cerr << "shared-dict: " << error.what() << '\n';
-    return exit_of(error);
+    return end(for_operators(error.what()), exit_of(error));
   } catch (const std::exception& error) {
-    std::cerr << "shared-dict: " << error.what() << '\n';
-    return kFailed;
+    return end(error.what(), kFailed);
   }
-  if (std::cout.flush()) return status;
-  std::cerr << "shared-dict: can't write the output\n";
-  return kFailed;
 }

@@ -10,6 +10,7 @@
 #include "figures.hpp"
 #include "json.hpp"
 #include "looking.hpp"
+#include "messages.hpp"
 
 namespace tool {
 
@@ -100,8 +101,7 @@ int watch(const Arguments& arguments) {
   const Dictionary dictionary(arguments.name(), arguments.directory);
   example::handle_interrupts([](int signal) { example::interrupted = signal; });
   if (state_of(dictionary, dictionary.processes()) == "abandoned") {
-    std::cerr << "shared-dict: dictionary '" << dictionary.name() << "': all its processes have died, so it counts as gone\n";
-    return kNotFound;
+    throw NotFound("dictionary '" + dictionary.name() + "': all its processes have died, so it counts as gone");
   }
   // On a terminal the headline is to stay in view; programs read it once.
   constexpr int kHeadlineEvery = 20;
@@ -111,7 +111,7 @@ int watch(const Arguments& arguments) {
     if (example::interrupted != 0 || !std::cout) return kFine;
     Sample now(dictionary);
     if (has_gone(dictionary, now)) {
-      std::cerr << "shared-dict: dictionary '" << dictionary.name() << "' has gone\n";
+      say("dictionary '" + dictionary.name() + "' has gone", kFine, arguments.json);
       return kFine;
     }
     if (!arguments.json && (shown == 0 || (::isatty(STDOUT_FILENO) == 1 && shown % kHeadlineEvery == 0))) {

@@ -71,7 +71,9 @@ if(SHARED_DICT_GDB AND SHARED_DICT_BASH AND CMAKE_SYSTEM_NAME STREQUAL "Linux" A
   set_tests_properties("a program for gdb builds" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout} FIXTURES_SETUP debugged)
   add_test(NAME "gdb shows a dictionary, live and in a core file"
            COMMAND "${SHARED_DICT_BASH}" "${CMAKE_CURRENT_SOURCE_DIR}/consumer/gdb/check.sh" $<TARGET_FILE:shared_dict_debugged>
-                   "${PROJECT_SOURCE_DIR}/cmake/gdb/shared_dict_gdb.py")
+                   "${PROJECT_SOURCE_DIR}/cmake/gdb/shared_dict_gdb.py" "${CMAKE_CURRENT_SOURCE_DIR}/consumer/gdb/debugged.cpp"
+                   "$<TARGET_PROPERTY:shared_dict_headers,INCLUDE_DIRECTORIES>"
+           COMMAND_EXPAND_LISTS)
   set_tests_properties("gdb shows a dictionary, live and in a core file" PROPERTIES LABELS consumer TIMEOUT ${shared_dict_test_timeout}
                                                                                     FIXTURES_REQUIRED debugged)
 endif()

@@ -49,14 +49,36 @@ expect_json() {
   fi
 }
 
+# expect_message STATUS TEXT ARGUMENT...: with --json it ends with this, writes no result, and one line of JSON to standard error that says so, in
+# words that have TEXT in them and are meant for operators; without, the same words.
+expect_message() {
+  local status=0 output errors plain
+  output=$("$tool" "${@:3}" --json 2> "$SHARED_DICT_DIR/errors") || status=$?
+  errors=$(< "$SHARED_DICT_DIR/errors")
+  if [ $status -ne "$1" ] || [ -n "$output" ] || [[ $errors != *"$2"* ]]; then
+    failed "shared-dict ${*:3} --json"$'\n'"  ended with $status instead of $1, and said:"$'\n'"$output"$'\n'"$errors"$'\n'"  instead of: $2"
+  fi
+  if [[ $errors == *Options::* || $errors == *open_or_create* || $errors == *'(name)'* ]]; then
+    failed "shared-dict ${*:3} --json"$'\n'"  tells an operator how to program:"$'\n'"$errors"
+  fi
+  plain=$("$tool" "${@:3}" 2>&1) || true
+  rm "$SHARED_DICT_DIR/errors"
+  [ -n "$python" ] || return 0
+  "$python" -c 'import json, sys
+lines, status, plain = sys.argv[1:]
+(line,) = lines.splitlines()
+sys.exit(json.loads(line) != {"status": int(status), "message": plain.removeprefix("shared-dict: ")})' "$errors" "$1" "$plain" ||
+    failed "shared-dict ${*:3} --json"$'\n'"  says on standard error"$'\n'"$errors"$'\n'"  instead of an object of $1 and"$'\n'"$plain"
+}
+
 # die NAME: a process that dies with a lock of it.
 die() { "$dictionaries" die "$1" 2> /dev/null & wait $! 2> /dev/null || true; }
 
-# watch_aside NAME: in the background; it has shown something when this returns.
+# watch_aside NAME OPTION...: in the background; it has shown something when this returns.
 watch_aside() {
   local i
   : > "$SHARED_DICT_DIR/watched"
-  "$tool" watch "$1" --interval 20 >> "$SHARED_DICT_DIR/watched" 2>&1 &
+  "$tool" watch "$@" --interval 20 >> "$SHARED_DICT_DIR/watched" 2>&1 &
   watcher=$!
   for ((i = 0; i < 200; ++i)); do
     [ -s "$SHARED_DICT_DIR/watched" ] && return
@@ -173,6 +195,30 @@ expect 2 '*for watch*' list --count 2
 expect 0 'usage:*' --help
 expect 1 '*none at*' info numbers --dir "$SHARED_DICT_DIR/elsewhere"
 expect 2 '*is no directory*' list --dir "$SHARED_DICT_DIR/elsewhere"
+
+# ---- the form of errors, which every command has
+for command in info keys audit reap watch remove; do expect_message 1 '`shared-dict list`' $command nothing; done
+expect_message 1 '`shared-dict list`' get nothing key
+expect_message 1 '`shared-dict list`' export nothing "$SHARED_DICT_DIR/saved"
+expect_message 3 'No such file' import nothing "$SHARED_DICT_DIR/saved"
+expect_message 1 '`shared-dict keys numbers`' get numbers three
+expect_message 1 'counts as gone' watch gone
+expect_message 1 'counts as gone' audit gone
+expect_message 1 '--dir' info numbers --dir "$SHARED_DICT_DIR/elsewhere"
+expect_message 2 'is no directory' list --dir "$SHARED_DICT_DIR/elsewhere"
+expect_message 2 'is no int32' get texts seven
+expect_message 2 'unknown option' list --frob
+expect_message 2 'which command'
+expect_message 2 'a name has' remove ../numbers
+expect 0 'shared-dict [0-9]*.[0-9]*.[0-9]*, *layout [1-9]*' --version
+expect_json 'sorted(j) == ["layout", "version"] and j["version"].count(".") == 2 and j["layout"] > 0' --version
+expect 2 '*takes no value*' --version=1
+cp -r "$SHARED_DICT_DIR/shared_dict.numbers" "$SHARED_DICT_DIR/shared_dict.damaged"
+printf '\377' | dd of="$SHARED_DICT_DIR/shared_dict.damaged/segment" bs=1 seek=64 conv=notrunc status=none
+expect_message 3 'then `shared-dict remove` it' info damaged
+expect_message 3 'then `shared-dict remove` it' export damaged "$SHARED_DICT_DIR/saved"
+expect_json 'not any("Options::" in str(d) or "(name)" in str(d) for d in j)' list
+rm -r "$SHARED_DICT_DIR/shared_dict.damaged"
 mkdir "$SHARED_DICT_DIR/shared_dict.damaged"
 for file in segment guard.lock; do head -c 8192 /dev/urandom > "$SHARED_DICT_DIR/shared_dict.damaged/$file"; done
 expect 3 '*is no dictionary*' info damaged
@@ -189,7 +235,7 @@ read -r line <&"${HOLD[0]}"
 [ "$line" = ready ]
 expect 0 '*held by pid * (alive)*1 alive, 0 dead*' info busy
 expect_json 'j["state"] == "attached" and j["locks"][0]["pid"] == j["processes"][0]["pid"] == '"$holder" info busy
-watch_aside busy
+watch_aside busy --json
 exec {to_holder}>&"${HOLD[1]}"
 eval "exec ${HOLD[1]}>&-"
 exec {to_holder}>&- # its standard input ends, it leaves, and takes the dictionary away
@@ -197,7 +243,7 @@ wait "$holder" || true
 holder=
 wait "$watcher" || failed "watch ended with $?"
 watcher=
-grep -q 'has gone' "$SHARED_DICT_DIR/watched" || failed "watch did not say that the dictionary has gone"
+grep -qF "{\"status\": 0, \"message\": \"dictionary 'busy' has gone\"}" "$SHARED_DICT_DIR/watched" || failed "watch did not say that the dictionary has gone"
 expect 1 '*none at*' info busy
 
 watch_aside numbers
