@@ -151,9 +151,9 @@ MUTANTS = [
     # ---- locks and death
     Mutant("a lock is taken in two words", "mechanisms/owner_lock.hpp",
            "    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {\n"
-           "      wait(writer, waits);  // relaxed on failure: nothing is read on the strength of it\n    }",
+           "      wait(writer, word, sleepers, self_, waits);  // relaxed on failure: nothing is read on the strength of it\n    }",
            "    if (!word.compare_exchange_strong(expected, 0xffffffff, std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {\n"
-           "      wait(writer, waits);\n    }\n    word.store(self_.bits(), std::memory_order_release);",
+           "      wait(writer, word, sleepers, self_, waits);\n    }\n    word.store(self_.bits(), std::memory_order_release);",
            "steps/every_step_test.cpp|*of numbers*",
            critical=True),
     Mutant("who waits long enough robs the owner", "mechanisms/attachment.hpp",

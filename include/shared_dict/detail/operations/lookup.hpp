@@ -151,7 +151,7 @@ SHARED_DICT_COLD bool search_value(const Segment& segment, const std::string& na
 }
 
 // Whether there is a table to search, or at least memory where it says that there is one.
-SHARED_DICT_HOT bool has_buckets(const Segment& segment, TableWord table) noexcept { return !table.none() && segment.holds_table(table); }
+SHARED_DICT_HOT bool has_buckets(const Segment& segment, TableWord table) noexcept { return segment.holds_table(table); }
 
 // Where the search for a key begins in such a table.
 SHARED_DICT_HOT const Bucket* home_bucket(const Segment& segment, TableWord table, const KeyBytes& key) noexcept {

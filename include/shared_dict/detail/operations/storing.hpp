@@ -21,7 +21,7 @@ enum class Stored { inserted, replaced, as_decided };
 template <class Decide>
 SHARED_DICT_HOT Stored store_value(const Writer& writer, const KeyBytes& key, Bytes value, StoreIf when, Decide decide) {
   const Segment& segment = writer.attachment.segment();
-  const EntryShape shape = shape_of(segment, EntrySizes(key.bytes.size(), value.size()));
+  const EntryShape shape = shape_of(segment, key.bytes.size(), value.size());
   if (!shape.large) [[likely]] {
     const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
     Shard& shard = segment.shard(index);
