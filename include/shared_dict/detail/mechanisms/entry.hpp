@@ -32,28 +32,28 @@ SHARED_DICT_HOT KeyBytes hash_key(const Segment& segment, Bytes bytes) noexcept 
   return {bytes, hash_bytes(bytes.data(), bytes.size(), segment.identity().hash_seed)};
 }
 
-// As in geometry.hpp, with less to work out.
-SHARED_DICT_HOT std::uint64_t entry_bytes(const Segment& segment, std::uint64_t key, std::uint64_t value) noexcept {
-  return kWord + round_up(key, kWord) + (segment.value_mask() - (kWord - 1)) + round_up(value, kWord);
+// As in geometry.hpp, with less to work out. What lies before the value is the same for all entries of a key, but for what aligns the value.
+SHARED_DICT_HOT std::uint64_t entry_head(std::uint64_t key) noexcept { return kWord + round_up(key, kWord); }
+SHARED_DICT_HOT std::uint64_t entry_bytes(const Segment& segment, std::uint64_t head, std::uint64_t value) noexcept {
+  return head + (segment.value_mask() - (kWord - 1)) + round_up(value, kWord);
 }
 SHARED_DICT_HOT std::uint64_t entry_bytes(const Segment& segment, EntrySizes sizes) noexcept {
-  return entry_bytes(segment, sizes.key(), sizes.value());
+  return entry_bytes(segment, entry_head(sizes.key()), sizes.value());
 }
-SHARED_DICT_HOT std::uint64_t entry_value_at(const Segment& segment, std::uint64_t entry, std::uint64_t key) noexcept {
-  return (entry + kWord + round_up(key, kWord) + segment.value_mask()) & ~segment.value_mask();
+SHARED_DICT_HOT std::uint64_t entry_value_at(const Segment& segment, std::uint64_t entry, std::uint64_t head) noexcept {
+  return (entry + head + segment.value_mask()) & ~segment.value_mask();
 }
 
 // What an entry takes, worked out once.
 struct EntryShape {
+  EntrySizes sizes;
+  std::uint64_t head;
   std::uint64_t bytes;
-  std::uint32_t size_class;
-  bool large;
 };
 
 SHARED_DICT_HOT EntryShape shape_of(const Segment& segment, std::uint64_t key, std::uint64_t value) noexcept {
-  const std::uint64_t bytes = entry_bytes(segment, key, value);
-  if (bytes > segment.classes().largest_block()) [[unlikely]] return {bytes, 0, true};
-  return {bytes, class_of(bytes), false};
+  const std::uint64_t head = entry_head(key);
+  return {EntrySizes(key, value), head, entry_bytes(segment, head, value)};
 }
 
 // Whether values are replaced by one store where they are.
@@ -76,7 +76,7 @@ inline bool read_entry(const Segment& segment, std::uint64_t offset, Entry& entr
   if (!segment.holds_word(offset)) return false;
   entry.offset = offset;
   entry.sizes = EntrySizes(load_word(segment.at(offset)));
-  entry.value_at = entry_value_at(segment, offset, entry.sizes.key());
+  entry.value_at = entry_value_at(segment, offset, entry_head(entry.sizes.key()));
   return segment.holds_rest(offset, entry_bytes(segment, entry.sizes));
 }
 
@@ -92,7 +92,7 @@ SHARED_DICT_HOT bool holds_key(const Segment& segment, SlotWord word, const KeyB
   entry.offset = offset;
   entry.sizes = EntrySizes(load_word(segment.at(offset)));
   if (entry.sizes.key() != key.bytes.size()) [[unlikely]] return false;
-  entry.value_at = entry_value_at(segment, offset, key.bytes.size());
+  entry.value_at = entry_value_at(segment, offset, entry_head(key.bytes.size()));
   // The key lies before the value.
   if (!segment.holds_rest(entry.value_at, round_up(entry.sizes.value(), kWord))) [[unlikely]] return false;
   return equal_racing(segment.at(offset + kWord), key.bytes.data(), key.bytes.size());
@@ -108,8 +108,12 @@ SHARED_DICT_COLD inline void write_parts(std::byte* key_at, Bytes key, std::byte
 }
 
 // All of an entry but its first word.
+SHARED_DICT_HOT void write_contents(const Segment& segment, std::uint64_t offset, std::uint64_t head, Bytes key, Bytes value) noexcept {
+  write_parts(segment.at(offset + kWord), key, segment.at(entry_value_at(segment, offset, head)), value);
+}
+
 SHARED_DICT_HOT void write_contents(const Segment& segment, std::uint64_t offset, Bytes key, Bytes value) noexcept {
-  write_parts(segment.at(offset + kWord), key, segment.at(entry_value_at(segment, offset, key.size())), value);
+  write_contents(segment, offset, entry_head(key.size()), key, value);
 }
 
 SHARED_DICT_HOT void write_sizes(const Segment& segment, std::uint64_t offset, EntrySizes sizes) noexcept {

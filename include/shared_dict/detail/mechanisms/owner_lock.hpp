@@ -153,13 +153,15 @@ class OwnerLock {
   OwnerLock& operator=(const OwnerLock&) = delete;
   SHARED_DICT_HOT OwnerLock(OwnerLock&& other) noexcept
       : attachment_(other.attachment_),
-        word_(std::exchange(other.word_, nullptr)),
+        word_(other.word_),
         sleepers_(other.sleepers_),
-        self_(other.self_) {}
+        self_(other.self_) {
+    other.word_ = nullptr;
+  }
   SHARED_DICT_HOT ~OwnerLock() { release(); }
 
   // False in a process that was forked while its parent held the lock: it is the parent's, and so is what it protects.
-  bool mine() const noexcept { return attachment_->self() == self_; }
+  SHARED_DICT_HOT bool mine() const noexcept { return attachment_->self() == self_; }
 
   SHARED_DICT_HOT void release() noexcept {
     if (word_ == nullptr) return;

@@ -44,6 +44,7 @@ class Segment {
         classes_(identity.page_bytes),
         page_shift_(static_cast<std::uint32_t>(std::countr_zero(identity.page_bytes))),
         value_mask_(std::max<std::uint64_t>(identity.value_alignment, kWord) - 1),
+        small_bytes_(std::min(classes_.largest_block(), identity.heap_size)),
         records_(base_ + identity.records_at),
         shards_(base_ + identity.shards_at),
         areas_(base_ + identity.areas_at),
@@ -57,6 +58,8 @@ class Segment {
   const SizeClasses& classes() const noexcept { return classes_; }
   // Of the places where values may begin, the bits that are zero.
   std::uint64_t value_mask() const noexcept { return value_mask_; }
+  // An entry of so many bytes is no large one, and its key and its value aren't more than may ever be stored.
+  std::uint64_t small_bytes() const noexcept { return small_bytes_; }
 
   std::byte* at(std::uint64_t offset) const noexcept { return base_ + offset; }
   Header& header() const noexcept { return *reinterpret_cast<Header*>(base_); }
@@ -168,6 +171,7 @@ class Segment {
   SizeClasses classes_;
   std::uint32_t page_shift_ = 0;
   std::uint64_t value_mask_ = kWord - 1;
+  std::uint64_t small_bytes_ = 0;
   std::byte* records_ = nullptr;
   std::byte* shards_ = nullptr;
   std::byte* areas_ = nullptr;
