@@ -406,7 +406,7 @@ class SharedDict {
     V after{};
     const detail::EncodedKey<K> encoded(key);
     const detail::Writer writer = writing();
-    const detail::KeyBytes sought = hashed(writer.attachment, encoded);
+    detail::KeyBytes sought = hashed(writer.attachment, encoded);
     if constexpr (detail::kInPlace<V>) {
       const auto add = [&](const std::byte* current) {
         before = detail::decode_value<V>({current, sizeof(V)}, name_);

@@ -329,9 +329,9 @@ inline bool erase_key(const Writer& writer, const KeyBytes& key) {
   const Segment& segment = writer.attachment.segment();
   const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
   prefetch_to_write(&segment.shard(index).lock);
-  const Glimpse seen = glimpse(segment, segment.shard(index), key);
+  Glimpse seen = glimpse(segment, segment.shard(index), key);
   LockedShard shard(writer, index);
-  const SlotTable::Found found = shard.find(key, seen);
+  SlotTable::Found found = shard.find(key, seen);
   if (found.found) shard.erase(found);
   return found.found;
 }
