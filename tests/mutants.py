@@ -85,12 +85,12 @@ MUTANTS = [
            "steps/every_step_test.cpp|*of words*",
            critical=True),
     Mutant("an overwritten block is kept before the slot leads elsewhere", "operations/overwriting.hpp",
-           "  slots.store(at, SlotWord(block, hash_tag(key.hash)));\n  slots.step_version(at);",
-           "  place.keep(entry.offset, shape.bytes);\n  slots.store(at, SlotWord(block, hash_tag(key.hash)));\n  slots.step_version(at);",
+           "  exchange_entry(segment, place, change, shape.sizes);\n  if (is_pinned",
+           "  place.keep(old, shape.bytes);\n  exchange_entry(segment, place, change, shape.sizes);\n  if (is_pinned",
            "steps/every_step_test.cpp|*of words*"),
     Mutant("pins are overlooked when a value is overwritten", "operations/overwriting.hpp",
-           "  if (entry.sizes == sizes && !is_pinned(segment, entry.offset)) [[likely]] {",
-           "  if (entry.sizes == sizes) [[likely]] {",
+           "  if (is_pinned(segment, old)) [[unlikely]] {",
+           "  if (old == 1) [[unlikely]] {",
            "steps/every_step_test.cpp|*of words*"),
     Mutant("a slot leads to an entry that isn't complete", "operations/locked_shard.hpp",
            "    const bool reused = slots.word(place.at).is_erased();\n    count_insertions(1);\n"
@@ -103,7 +103,7 @@ MUTANTS = [
     Mutant("a new item's slot leads to an entry that isn't complete", "operations/inserting.hpp",
            "  slots.publish(*at, SlotWord(next.offset, hash_tag(key.hash)));",
            "  store_word(segment.at(next.offset), 0);\n"
-           "  slots.publish(*at, SlotWord(next.offset, hash_tag(key.hash)));\n  store_word(segment.at(next.offset), sizes.bits());",
+           "  slots.publish(*at, SlotWord(next.offset, hash_tag(key.hash)));\n  store_word(segment.at(next.offset), shape.sizes.bits());",
            "steps/every_step_test.cpp|*of words*"),
     Mutant("the limits are overlooked when an item is added", "operations/inserting.hpp",
            "  if (segment.identity().max_items != 0 || limit_near(segment, {0, bytes})) [[unlikely]] return false;",
@@ -134,9 +134,9 @@ MUTANTS = [
            "    const bool chain_ends = true;",
            "model/model_test.cpp"),
     Mutant("a small value is replaced in two halves", "operations/locked_shard.hpp",
-           "    word_at(segment_, entry.value_at).exchange(word, std::memory_order_seq_cst);",
-           "    auto& stored = word_at(segment_, entry.value_at);\n"
-           "    stored.exchange((stored.load() & 0xffffffff00000000) | (word & 0xffffffff));\n    stored.exchange(word);",
+           "  word_at(segment, entry.value_at).exchange(word, std::memory_order_seq_cst);",
+           "  auto& stored = word_at(segment, entry.value_at);\n"
+           "  stored.exchange((stored.load() & 0xffffffff00000000) | (word & 0xffffffff));\n  stored.exchange(word);",
            "steps/every_step_test.cpp|*of numbers*",
            critical=True),
     Mutant("a grown table is published before it is complete", "operations/repair.hpp",
@@ -151,9 +151,9 @@ MUTANTS = [
     # ---- locks and death
     Mutant("a lock is taken in two words", "mechanisms/owner_lock.hpp",
            "    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {\n"
-           "      wait(writer, waits);  // relaxed on failure: nothing is read on the strength of it\n    }",
+           "      wait(writer, word, sleepers, self_, waits);  // relaxed on failure: nothing is read on the strength of it\n    }",
            "    if (!word.compare_exchange_strong(expected, 0xffffffff, std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {\n"
-           "      wait(writer, waits);\n    }\n    word.store(self_.bits(), std::memory_order_release);",
+           "      wait(writer, word, sleepers, self_, waits);\n    }\n    word.store(self_.bits(), std::memory_order_release);",
            "steps/every_step_test.cpp|*of numbers*",
            critical=True),
     Mutant("who waits long enough robs the owner", "mechanisms/attachment.hpp",

@@ -271,21 +271,21 @@ class SharedDict {
 
   /// Stores the value only if the key is absent; true if it did.
   bool insert(Key key, const V& value) try {
-    return put(key, value, [](bool present) { return !present; }) == Outcome::inserted;
+    return put(key, value, {.present = false, .missing = true}) == detail::Stored::inserted;
   } catch (const detail::Failure& failure) {
     failure.leave("insert");
   }
 
   /// Stores the value; true if the key is new, false if its value was replaced.
   bool insert_or_assign(Key key, const V& value) try {
-    return put(key, value, [](bool) { return true; }) == Outcome::inserted;
+    return put(key, value, {.present = true, .missing = true}) == detail::Stored::inserted;
   } catch (const detail::Failure& failure) {
     failure.leave("insert_or_assign");
   }
 
   /// Stores the value only if the key is present; true if it did.
   bool assign(Key key, const V& value) try {
-    return put(key, value, [](bool present) { return present; }) == Outcome::replaced;
+    return put(key, value, {.present = true, .missing = false}) == detail::Stored::replaced;
   } catch (const detail::Failure& failure) {
     failure.leave("assign");
   }
@@ -408,7 +408,7 @@ class SharedDict {
     V after{};
     const detail::EncodedKey<K> encoded(key);
     const detail::Writer writer = writing();
-    const detail::KeyBytes sought = hashed(writer.attachment, encoded);
+    detail::KeyBytes sought = hashed(writer.attachment, encoded);
     if constexpr (detail::kInPlace<V>) {
       const auto add = [&](const std::byte* current) {
         before = detail::decode_value<V>({current, sizeof(V)}, name_);
@@ -680,32 +680,17 @@ class SharedDict {
     detail::require_storable(writer, key, value);
   }
 
-  // Stores `value` if wanted(whether the key is present).
-  template <class Wanted>
-  Outcome put(Key key, const V& value, Wanted wanted) {
-    Outcome outcome = Outcome::nothing;
+  // Stores `value` if the key is there, or isn't, as `when` says.
+  SHARED_DICT_HOT detail::Stored put(Key key, const V& value, detail::StoreIf when) {
     const detail::EncodedKey<K> encoded(key);
     const detail::Encoded<V, Traits> encoded_value(value);
-    const detail::Bytes bytes = encoded_value.bytes();
     const detail::Writer writer = writing();
-    require_storable(writer, encoded.bytes().size(), bytes.size());
-    const detail::KeyBytes sought = hashed(writer.attachment, encoded);
+    detail::KeyBytes sought = hashed(writer.attachment, encoded);
     if constexpr (detail::kInPlace<V>) {
       const auto put = [&](const std::byte*) { return detail::word_of(value); };
-      if (wanted(true) && detail::change_in_place(writer, sought, put)) return Outcome::replaced;
+      if (when.present && detail::change_in_place(writer, sought, put)) return detail::Stored::replaced;
     }
-    const auto decide = [&](const detail::Bytes* current) {
-      outcome = Outcome::nothing;
-      if (!wanted(current != nullptr)) return detail::Decision::keep();
-      outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
-      return detail::Decision::store(bytes);
-    };
-    switch (detail::store_value(writer, sought, bytes, {wanted(true), wanted(false)}, decide)) {
-      case detail::Stored::inserted: return Outcome::inserted;
-      case detail::Stored::replaced: return Outcome::replaced;
-      case detail::Stored::as_decided: break;
-    }
-    return outcome;
+    return detail::store_value(writer, sought, encoded_value.bytes(), when, detail::kInPlace<V>);
   }
 
   // f on the value, or on `initial` if it is missing; without either nothing happens.

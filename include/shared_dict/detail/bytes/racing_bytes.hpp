@@ -62,6 +62,12 @@ SHARED_DICT_HOT std::uint64_t load_tail(const std::byte* from, std::size_t size)
   }
 }
 
+// The same of bytes that a whole word ends with: one load.
+SHARED_DICT_HOT std::uint64_t load_end(const std::byte* end, std::size_t size) noexcept {
+  if constexpr (std::endian::native == std::endian::little) return load_private<std::uint64_t>(end - kWord) >> (8 * (kWord - size));
+  return load_tail(end - size, size);
+}
+
 SHARED_DICT_HOT void store_tail(std::byte* to, std::uint64_t value, std::size_t size) noexcept {
   if constexpr (std::endian::native == std::endian::little) {
     const auto store_part = [&](auto part, std::size_t at) { std::memcpy(to + at, &part, sizeof part); };
@@ -99,43 +105,77 @@ SHARED_DICT_HOT void write_pair_racing(std::byte* shared, const std::byte* from)
   write_word_racing(shared + kWord, from + kWord);
 }
 
-// pair(at) for every two words from byte `at` of `size` on. Returns what is left for less: at most a word and a tail.
+// pair(at) for pairs of words that together cover `size` bytes, at least two words: the last ones end where the bytes do, and may cover some of them a
+// second time. So all lengths up to sixteen words take two or three jumps and no loop, and none has a rest.
 template <class Pair>
-SHARED_DICT_HOT std::size_t for_each_pair(std::size_t at, std::size_t size, Pair pair) noexcept {
-  for (; at + 8 * kWord <= size; at += 8 * kWord) {
-    pair(at);
-    pair(at + 2 * kWord);
-    pair(at + 4 * kWord);
-    pair(at + 6 * kWord);
+SHARED_DICT_HOT void cover_with_pairs(std::size_t size, Pair pair) noexcept {
+  constexpr std::size_t kPair = 2 * kWord;
+  if (size <= 2 * kPair) {
+    pair(0);
+    return pair(size - kPair);
   }
-  for (; at + 2 * kWord <= size; at += 2 * kWord) pair(at);
-  return at;
+  if (size <= 4 * kPair) {
+    pair(0);
+    pair(kPair);
+  } else {
+    std::size_t at = 0;
+    do {
+      pair(at);
+      pair(at + kPair);
+      pair(at + 2 * kPair);
+      pair(at + 3 * kPair);
+      at += 4 * kPair;
+    } while (size - at > 4 * kPair);
+    pair(size - 4 * kPair);
+    pair(size - 3 * kPair);
+  }
+  pair(size - 2 * kPair);
+  pair(size - kPair);
 }
 
-// Copies `size` bytes out of the segment.
+// Copies `size` bytes out of the segment. Pairs may begin anywhere, words may not: then what is left behind whole words goes by itself.
 inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size) noexcept {
-  std::size_t at = for_each_pair(copy_long(to, shared, size), size, [&](std::size_t pair) { read_pair_racing(to + pair, shared + pair); });
-  for (; at + kWord <= size; at += kWord) read_word_racing(to + at, shared + at);
-  if (const std::size_t tail = size % kWord; tail != 0) store_tail(to + at, load_word(shared + at), tail);
+  const std::size_t tail = size % kWord;
+  const std::size_t whole = size - tail;
+  if (size >= 2 * kWord) [[likely]] {
+    const std::size_t copied = copy_long(to, shared, size);
+    if (copied == 0) cover_with_pairs(kCopiesPairs ? size : whole, [&](std::size_t at) { read_pair_racing(to + at, shared + at); });
+    if (kCopiesPairs && copied == 0) return;
+  } else if (whole != 0) {
+    read_word_racing(to, shared);
+  }
+  if (tail != 0) store_tail(to + whole, load_word(shared + whole), tail);
 }
 
 // Copies `size` bytes into the segment and fills the last word with zeros.
 SHARED_DICT_HOT void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {
-  std::size_t at = for_each_pair(copy_long(shared, from, size), size, [&](std::size_t pair) { write_pair_racing(shared + pair, from + pair); });
-  for (; at + kWord <= size; at += kWord) write_word_racing(shared + at, from + at);
-  if (const std::size_t tail = size % kWord; tail != 0) store_word(shared + at, load_tail(from + at, tail));
+  const std::size_t tail = size % kWord;
+  const std::size_t whole = size - tail;
+  if (whole >= 2 * kWord) [[likely]] {
+    if (copy_long(shared, from, size) == 0) cover_with_pairs(whole, [&](std::size_t at) { write_pair_racing(shared + at, from + at); });
+  } else if (whole != 0) {
+    write_word_racing(shared, from);
+  }
+  if (tail != 0) store_word(shared + whole, whole != 0 ? load_end(from + size, tail) : load_tail(from, tail));
+}
+
+SHARED_DICT_HOT std::uint64_t word_difference(const std::byte* shared, const std::byte* bytes) noexcept {
+  return load_word(shared) ^ load_private<std::uint64_t>(bytes);
 }
 
 // Whether `size` bytes in the segment, zeros behind them, are the private ones.
 SHARED_DICT_HOT bool equal_racing(const std::byte* shared, const std::byte* bytes, std::size_t size) noexcept {
-  const std::size_t tail = size % kWord;
-  const std::size_t whole = size - tail;
-  for (std::size_t at = 0; at < whole; at += kWord) {
-    std::uint64_t word;
-    std::memcpy(&word, bytes + at, kWord);
-    if (load_word(shared + at) != word) return false;
+  std::size_t left = size;
+  for (; left >= 2 * kWord; left -= 2 * kWord, shared += 2 * kWord, bytes += 2 * kWord) {
+    if ((word_difference(shared, bytes) | word_difference(shared + kWord, bytes + kWord)) != 0) return false;
   }
-  return tail == 0 || load_word(shared + whole) == load_tail(bytes + whole, tail);
+  if (left >= kWord) {
+    if (word_difference(shared, bytes) != 0) return false;
+    left -= kWord;
+    shared += kWord;
+    bytes += kWord;
+  }
+  return left == 0 || load_word(shared) == load_tail(bytes, left);
 }
 
 }  // namespace shared_dict::detail

@@ -51,6 +51,8 @@ class SlotWord {
   constexpr bool is_entry() const noexcept { return bits_ > 1; }
   constexpr std::uint32_t tag() const noexcept { return static_cast<std::uint32_t>(bits_ >> 48); }
   constexpr std::uint64_t offset() const noexcept { return bits_ & 0xffff'ffff'ffff; }
+  // Another entry of the same tag.
+  constexpr SlotWord moved_to(std::uint64_t offset) const noexcept { return SlotWord((bits_ & ~std::uint64_t{0xffff'ffff'ffff}) | offset); }
 
   friend constexpr bool operator==(SlotWord, SlotWord) noexcept = default;
 

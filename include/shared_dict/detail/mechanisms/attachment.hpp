@@ -86,8 +86,9 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
 
   // As self(), and never free.
   LockWord registered() {
-    const LockWord me = self();
-    return me.free() ? require_registered() : me;
+    LockWord me = self();
+    if (me.free()) [[unlikely]] me = require_registered();
+    return me;
   }
 
   // A forked child whose registration failed tries again before it writes.

@@ -32,27 +32,28 @@ SHARED_DICT_HOT KeyBytes hash_key(const Segment& segment, Bytes bytes) noexcept 
   return {bytes, hash_bytes(bytes.data(), bytes.size(), segment.identity().hash_seed)};
 }
 
-inline std::uint64_t entry_bytes(const Segment& segment, EntrySizes sizes) noexcept {
-  return entry_bytes(sizes.key(), sizes.value(), segment.shape().value_alignment);
+// As in geometry.hpp, with less to work out. What lies before the value is the same for all entries of a key, but for what aligns the value.
+SHARED_DICT_HOT std::uint64_t entry_head(std::uint64_t key) noexcept { return kWord + round_up(key, kWord); }
+SHARED_DICT_HOT std::uint64_t entry_bytes(const Segment& segment, std::uint64_t head, std::uint64_t value) noexcept {
+  return head + (segment.value_mask() - (kWord - 1)) + round_up(value, kWord);
 }
-
-// Where an entry's value is, if all of it lies in committed memory; 0 if it can't be an entry.
-SHARED_DICT_HOT std::uint64_t checked_value_at(const Segment& segment, std::uint64_t entry, EntrySizes sizes) noexcept {
-  if (!segment.holds(entry, entry_bytes(segment, sizes))) return 0;
-  return entry_value_at(entry, sizes.key(), segment.shape().value_alignment);
+SHARED_DICT_HOT std::uint64_t entry_bytes(const Segment& segment, EntrySizes sizes) noexcept {
+  return entry_bytes(segment, entry_head(sizes.key()), sizes.value());
+}
+SHARED_DICT_HOT std::uint64_t entry_value_at(const Segment& segment, std::uint64_t entry, std::uint64_t head) noexcept {
+  return (entry + head + segment.value_mask()) & ~segment.value_mask();
 }
 
 // What an entry takes, worked out once.
 struct EntryShape {
+  EntrySizes sizes;
+  std::uint64_t head;
   std::uint64_t bytes;
-  std::uint32_t size_class;
-  bool large;
 };
 
-inline EntryShape shape_of(const Segment& segment, EntrySizes sizes) noexcept {
-  const std::uint64_t bytes = entry_bytes(segment, sizes);
-  if (bytes > segment.classes().largest_block()) return {bytes, 0, true};
-  return {bytes, class_of(bytes), false};
+SHARED_DICT_HOT EntryShape shape_of(const Segment& segment, std::uint64_t key, std::uint64_t value) noexcept {
+  const std::uint64_t head = entry_head(key);
+  return {EntrySizes(key, value), head, entry_bytes(segment, head, value)};
 }
 
 // Whether values are replaced by one store where they are.
@@ -70,13 +71,13 @@ struct Entry {
   Bytes value(const Segment& segment) const noexcept { return {segment.at(value_at), static_cast<std::size_t>(sizes.value())}; }
 };
 
-// False if there can't be an entry.
+// False if there can't be an entry: all of it lies in committed memory.
 inline bool read_entry(const Segment& segment, std::uint64_t offset, Entry& entry) noexcept {
-  if (offset % kWord != 0 || !segment.holds(offset, kWord)) return false;
+  if (!segment.holds_word(offset)) return false;
   entry.offset = offset;
   entry.sizes = EntrySizes(load_word(segment.at(offset)));
-  entry.value_at = checked_value_at(segment, offset, entry.sizes);
-  return entry.value_at != 0;
+  entry.value_at = entry_value_at(segment, offset, entry_head(entry.sizes.key()));
+  return segment.holds_rest(offset, entry_bytes(segment, entry.sizes));
 }
 
 SHARED_DICT_HOT bool has_key(const Segment& segment, const Entry& entry, const KeyBytes& key) noexcept {
@@ -84,28 +85,38 @@ SHARED_DICT_HOT bool has_key(const Segment& segment, const Entry& entry, const K
 }
 
 // Whether a slot word refers to an entry with this key, which is then put into `entry`. For the search's first guess: what can't be an
-// entry is left to those who tell of damage.
+// entry is left to those who tell of damage. (An erased slot's word leads to no word's place.)
 SHARED_DICT_HOT bool holds_key(const Segment& segment, SlotWord word, const KeyBytes& key, Entry& entry) noexcept {
   const std::uint64_t offset = word.offset();
-  const std::uint64_t head = kWord + round_up(key.bytes.size(), kWord);
-  if (!word.is_entry() || offset % kWord != 0 || !segment.holds(offset, head)) [[unlikely]] return false;
+  if (word.is_empty() || !segment.holds_word(offset)) [[unlikely]] return false;
   entry.offset = offset;
   entry.sizes = EntrySizes(load_word(segment.at(offset)));
-  if (!has_key(segment, entry, key)) [[unlikely]] return false;
-  entry.value_at = entry_value_at(offset, key.bytes.size(), segment.shape().value_alignment);
-  return segment.holds(entry.value_at, round_up(entry.sizes.value(), kWord));
+  if (entry.sizes.key() != key.bytes.size()) [[unlikely]] return false;
+  entry.value_at = entry_value_at(segment, offset, entry_head(key.bytes.size()));
+  // The key lies before the value.
+  if (!segment.holds_rest(entry.value_at, round_up(entry.sizes.value(), kWord))) [[unlikely]] return false;
+  return equal_racing(segment.at(offset + kWord), key.bytes.data(), key.bytes.size());
 }
 
-// All of an entry but its first word.
-inline void write_contents(const Segment& segment, std::uint64_t offset, Bytes key, Bytes value) noexcept {
+// The bytes themselves. In a function of its own: it needs all the registers.
+SHARED_DICT_COLD inline void write_parts(std::byte* key_at, Bytes key, std::byte* value_at, Bytes value) noexcept {
   // [E1] release fence, pairs with [V1]: a reader that still copies the block's last contents, and gets a byte of the new ones,
   // then sees the version or the epoch that stepped before the block was freed.
   release_fence();
-  write_racing(segment.at(offset + kWord), key.data(), key.size());
-  write_racing(segment.at(entry_value_at(offset, key.size(), segment.shape().value_alignment)), value.data(), value.size());
+  write_racing(key_at, key.data(), key.size());
+  write_racing(value_at, value.data(), value.size());
 }
 
-inline void write_sizes(const Segment& segment, std::uint64_t offset, EntrySizes sizes) noexcept {
+// All of an entry but its first word.
+SHARED_DICT_HOT void write_contents(const Segment& segment, std::uint64_t offset, std::uint64_t head, Bytes key, Bytes value) noexcept {
+  write_parts(segment.at(offset + kWord), key, segment.at(entry_value_at(segment, offset, head)), value);
+}
+
+SHARED_DICT_HOT void write_contents(const Segment& segment, std::uint64_t offset, Bytes key, Bytes value) noexcept {
+  write_contents(segment, offset, entry_head(key.size()), key, value);
+}
+
+SHARED_DICT_HOT void write_sizes(const Segment& segment, std::uint64_t offset, EntrySizes sizes) noexcept {
   // [E11] release fence, pairs with [V1]: as [E1].
   release_fence();
   store_word(segment.at(offset), sizes.bits());

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/entry.hpp>
@@ -27,12 +28,9 @@ namespace shared_dict::detail {
 
 class Heap {
  public:
-  Heap(const Writer& writer, std::uint32_t shard_index) noexcept
-      : writer_(writer),
-        segment_(writer.attachment.segment()),
-        shard_(segment_.shard(shard_index)),
-        shard_index_(shard_index),
-        spans_(writer, shard_index) {}
+  Heap(const Writer& writer, std::uint32_t shard_index) noexcept : Heap(writer, writer.attachment.segment().shard(shard_index), shard_index) {}
+  SHARED_DICT_HOT Heap(const Writer& writer, Shard& shard, std::uint32_t shard_index) noexcept
+      : writer_(writer), segment_(writer.attachment.segment()), shard_(shard), shard_index_(shard_index), spans_(writer, shard, shard_index) {}
 
   // The offset of a block of at least `size` bytes. Throws heap_full.
   std::uint64_t allocate(std::uint64_t size) {
@@ -53,7 +51,10 @@ class Heap {
   };
   SHARED_DICT_HOT NextBlock next_block(std::uint64_t size, std::uint32_t size_class) const {
     const SparePlace place = spare_place_of(size_class);
-    if (place.holds_class()) return {{place.block(size)}, true};
+    if (place.holds_class()) {
+      std::uint64_t block = 0;
+      return {{place.has_block(size, block) ? block : 0}, true};
+    }
     return spans_.any_free(size_class) ? NextBlock{spans_.first_free(size_class)} : NextBlock();
   }
   SHARED_DICT_HOT void take(const NextBlock& next, std::uint32_t size_class) {
@@ -235,12 +236,24 @@ class Heap {
       return;
     }
     // A size can be damaged; a block is as large as its span's blocks are.
-    if (size > largest_kept || spans_.block_bytes_at(offset) < size) return free(offset, size);
+    if (size > largest_kept) return free(offset, size);
+    const std::optional<Spans::Span> span = spans_.of_block(offset);
+    if (!span || segment_.classes()[span->size_class].block_bytes < size) return free(offset, size);
     const std::uint32_t size_class = class_of(size);
     SparePlace place = spare_place_of(size_class);
-    if (place.holds_class()) return free(offset, size);
+    if (place.holds_class()) return free_block(offset, *span);
     free_spare(spare_place(size_class, writer_.attachment.self()));
     place.keep(offset, size);
+  }
+
+  // As `free`, of a block whose span is known.
+  void free_block(std::uint64_t offset, Spans::Span span) noexcept {
+    try {
+      spans_.free(offset, span);
+    } catch (const std::exception&) {
+      // relaxed: read by this process or by the next owner of the lock.
+      shard_.dirty.store(1, std::memory_order_relaxed);
+    }
   }
 
   // True if there was one.

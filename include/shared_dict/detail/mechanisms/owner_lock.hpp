@@ -62,63 +62,20 @@ class Writer {
            " ms: let it go on or end it (its lock is then released by the next writer), or raise Options::lock_timeout");
 }
 
-class OwnerLock {
- public:
-  // `waits` counts the times that the lock was found taken.
-  SHARED_DICT_HOT OwnerLock(const Writer& writer, Word32& word, Word32& sleepers, Word64* waits = nullptr)
-      : attachment_(&writer.attachment), word_(&word), sleepers_(&sleepers), self_(writer.attachment.registered()) {
-    std::uint32_t expected = 0;
-    // [L1] seq_cst, pairs with [L2], [D1], [W1], [W2]: sees all that the last owner did; acquire would be enough for that.
-    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {
-      wait(writer, waits);  // relaxed on failure: nothing is read on the strength of it
-    }
-    if (attachment_->self_in_order() != self_) give_up(writer);
-  }
-  OwnerLock(const OwnerLock&) = delete;
-  OwnerLock& operator=(const OwnerLock&) = delete;
-  OwnerLock(OwnerLock&& other) noexcept
-      : attachment_(other.attachment_),
-        word_(std::exchange(other.word_, nullptr)),
-        sleepers_(other.sleepers_),
-        self_(other.self_) {}
-  ~OwnerLock() { release(); }
+// Waiting for a lock that somebody else has.
+struct LockWait {
+  Word32& word;
+  Word32& sleepers;
+  LockWord self;
 
-  // False in a process that was forked while its parent held the lock: it is the parent's, and so is what it protects.
-  bool mine() const noexcept { return attachment_->self() == self_; }
-
-  SHARED_DICT_HOT void release() noexcept {
-    if (word_ == nullptr) return;
-    if (mine()) {
-      // [L2] release, pairs with [L1], [L3], [L4]: the next owner sees all that this one did.
-      word_->store(0, std::memory_order_release);
-      if (sleepers_->load(std::memory_order_relaxed) != 0) wake_sleeper();  // relaxed: a hint
-    }
-    word_ = nullptr;
-  }
-
- private:
-  // The handle was closed while this thread was on its way here, which is no use of it that is allowed; but no lock may stay.
-  [[noreturn]] SHARED_DICT_COLD void give_up(const Writer& writer) {
-    std::uint32_t expected = self_.bits();
-    // relaxed: nothing was done under the lock. Somebody may have released the word for its record, which is free by now.
-    word_->compare_exchange_strong(expected, 0, std::memory_order_relaxed);
-    word_ = nullptr;
-    fail(errc::closed, writer.attachment.name(), "its last handle was closed during the call");
-  }
-
-  // The mark goes first: whoever still sleeps, or begins to, sets it again.
-  SHARED_DICT_COLD void wake_sleeper() noexcept {
-    sleepers_->store(0, std::memory_order_relaxed);  // relaxed: a hint
-    wake_one(*word_);
-  }
-
-  SHARED_DICT_COLD void wait(const Writer& writer, Word64* waits) {
+  void wait(const Writer& writer, Word64* waits) {
     const bool taken = spin();
     // Not before: it is on the line that the owner works on. relaxed: a counter for people.
     if (waits != nullptr) waits->fetch_add(1, std::memory_order_relaxed);
     if (!taken) sleep_until_taken(writer);
   }
 
+ private:
   // True if it was taken.
   bool spin() noexcept {
     for (int pause = kFirstPause; pause <= kLongestPause; pause *= 2) {
@@ -141,10 +98,10 @@ class OwnerLock {
     for (bool slept = false;;) {
       if (try_take()) {
         // Others may sleep too, and this one's wake-up took their mark.
-        if (slept) sleepers_->store(1, std::memory_order_relaxed);  // relaxed: a hint
+        if (slept) sleepers.store(1, std::memory_order_relaxed);  // relaxed: a hint
         return;
       }
-      const LockWord seen(word_->load(std::memory_order_relaxed));  // relaxed: a hint whom to wait for
+      const LockWord seen(word.load(std::memory_order_relaxed));  // relaxed: a hint whom to wait for
       const auto now = Clock::now();
       if (now >= next_probe || now >= deadline) {
         if (writer.attachment.reap_if_dead(seen)) continue;
@@ -153,9 +110,9 @@ class OwnerLock {
       }
       if (seen.free()) continue;
       if (now >= deadline) fail_timed_out(writer, seen, "holds a lock");
-      sleepers_->store(1, std::memory_order_relaxed);  // relaxed: a hint
+      sleepers.store(1, std::memory_order_relaxed);  // relaxed: a hint
       const auto left = std::min<std::chrono::nanoseconds>(deadline - now, next_probe - now);
-      wait_on(*word_, seen.bits(), std::clamp<std::chrono::nanoseconds>(left, kShortestNap, nap));
+      wait_on(word, seen.bits(), std::clamp<std::chrono::nanoseconds>(left, kShortestNap, nap));
       slept = true;
       nap = std::min<std::chrono::nanoseconds>(nap * 2, kLongestNap);
     }
@@ -164,9 +121,9 @@ class OwnerLock {
   bool try_take() noexcept {
     std::uint32_t expected = 0;
     // relaxed: looks before it writes, so that spinning doesn't move the cache line about.
-    if (word_->load(std::memory_order_relaxed) != 0) return false;
+    if (word.load(std::memory_order_relaxed) != 0) return false;
     // [L3] seq_cst, pairs with [L2], [D1], [W1], [W2]: as [L1].
-    return word_->compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed);
+    return word.compare_exchange_strong(expected, self.bits(), std::memory_order_seq_cst, std::memory_order_relaxed);
   }  // relaxed on failure: nothing is read on the strength of it
 
   static constexpr int kFirstPause = 16;
@@ -177,6 +134,63 @@ class OwnerLock {
   static constexpr std::chrono::nanoseconds kLongestNap = std::chrono::milliseconds(2);
   static constexpr std::chrono::nanoseconds kFirstProbe = std::chrono::milliseconds(10);
   static constexpr std::chrono::nanoseconds kLongestProbe = std::chrono::milliseconds(50);
+};
+
+// Its rare parts are given what they need, and not the lock: so it can be in registers.
+class OwnerLock {
+ public:
+  // `waits` counts the times that the lock was found taken.
+  SHARED_DICT_HOT OwnerLock(const Writer& writer, Word32& word, Word32& sleepers, Word64* waits = nullptr)
+      : attachment_(&writer.attachment), word_(&word), sleepers_(&sleepers), self_(writer.attachment.registered()) {
+    std::uint32_t expected = 0;
+    // [L1] seq_cst, pairs with [L2], [D1], [W1], [W2]: sees all that the last owner did; acquire would be enough for that.
+    if (!word.compare_exchange_strong(expected, self_.bits(), std::memory_order_seq_cst, std::memory_order_relaxed)) [[unlikely]] {
+      wait(writer, word, sleepers, self_, waits);  // relaxed on failure: nothing is read on the strength of it
+    }
+    if (attachment_->self_in_order() != self_) [[unlikely]] give_up(writer, word, self_);
+  }
+  OwnerLock(const OwnerLock&) = delete;
+  OwnerLock& operator=(const OwnerLock&) = delete;
+  SHARED_DICT_HOT OwnerLock(OwnerLock&& other) noexcept
+      : attachment_(other.attachment_),
+        word_(other.word_),
+        sleepers_(other.sleepers_),
+        self_(other.self_) {
+    other.word_ = nullptr;
+  }
+  SHARED_DICT_HOT ~OwnerLock() { release(); }
+
+  // False in a process that was forked while its parent held the lock: it is the parent's, and so is what it protects.
+  SHARED_DICT_HOT bool mine() const noexcept { return attachment_->self() == self_; }
+
+  SHARED_DICT_HOT void release() noexcept {
+    if (word_ == nullptr) return;
+    if (mine()) [[likely]] {
+      // [L2] release, pairs with [L1], [L3], [L4]: the next owner sees all that this one did.
+      word_->store(0, std::memory_order_release);
+      if (sleepers_->load(std::memory_order_relaxed) != 0) [[unlikely]] wake_sleeper(*word_, *sleepers_);  // relaxed: a hint
+    }
+    word_ = nullptr;
+  }
+
+ private:
+  // The handle was closed while this thread was on its way here, which is no use of it that is allowed; but no lock may stay.
+  [[noreturn]] SHARED_DICT_COLD static void give_up(const Writer& writer, Word32& word, LockWord self) {
+    std::uint32_t expected = self.bits();
+    // relaxed: nothing was done under the lock. Somebody may have released the word for its record, which is free by now.
+    word.compare_exchange_strong(expected, 0, std::memory_order_relaxed);
+    fail(errc::closed, writer.attachment.name(), "its last handle was closed during the call");
+  }
+
+  // The mark goes first: whoever still sleeps, or begins to, sets it again.
+  SHARED_DICT_COLD static void wake_sleeper(Word32& word, Word32& sleepers) noexcept {
+    sleepers.store(0, std::memory_order_relaxed);  // relaxed: a hint
+    wake_one(word);
+  }
+
+  SHARED_DICT_COLD static void wait(const Writer& writer, Word32& word, Word32& sleepers, LockWord self, Word64* waits) {
+    LockWait{word, sleepers, self}.wait(writer, waits);
+  }
 
   Attachment* attachment_;
   Word32* word_;

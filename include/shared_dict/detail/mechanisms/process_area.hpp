@@ -26,7 +26,7 @@ inline bool any_area_used(const Segment& segment) noexcept {
 
 // f(record) for each record whose process has an area in use.
 template <class F>
-void for_each_area_user(const Segment& segment, F f) {
+SHARED_DICT_HOT void for_each_area_user(const Segment& segment, F f) {
   if (!any_area_used(segment)) return;
   const std::uint32_t words = (segment.identity().max_processes + 63) / 64;
   for (std::uint32_t i = 0; i < words; ++i) {
@@ -58,7 +58,7 @@ inline std::uint32_t waiters_in_use(const ProcessRecord& record) noexcept {
 
 // f(offset) for each pinned block.
 template <class F>
-void for_each_pin(const Segment& segment, F f) {
+SHARED_DICT_HOT void for_each_pin(const Segment& segment, F f) {
   for_each_area_user(segment, [&](std::uint32_t index) {
     const ProcessRecord& record = segment.record(index);
     // [A12] seq_cst, pairs with [A13], [A15]: as [A1].
@@ -72,12 +72,15 @@ void for_each_pin(const Segment& segment, F f) {
   });
 }
 
-// Whether somebody views or loans the block. After a step of its version or its shard's epoch.
-SHARED_DICT_HOT bool is_pinned(const Segment& segment, std::uint64_t offset) noexcept {
-  if (!any_area_used(segment)) [[likely]] return false;
+SHARED_DICT_COLD inline bool search_pins(const Segment& segment, std::uint64_t offset) noexcept {
   bool pinned = false;
   for_each_pin(segment, [&](std::uint64_t pin) { pinned = pinned || pin == offset; });
   return pinned;
+}
+
+// Whether somebody views or loans the block. After a step of its version or its shard's epoch.
+SHARED_DICT_HOT bool is_pinned(const Segment& segment, std::uint64_t offset) noexcept {
+  return any_area_used(segment) && search_pins(segment, offset);
 }
 
 // All pinned blocks, sorted.

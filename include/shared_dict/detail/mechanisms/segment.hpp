@@ -43,6 +43,8 @@ class Segment {
         shape_{identity.key_fixed_bytes, identity.value_fixed_bytes, identity.value_alignment},
         classes_(identity.page_bytes),
         page_shift_(static_cast<std::uint32_t>(std::countr_zero(identity.page_bytes))),
+        value_mask_(std::max<std::uint64_t>(identity.value_alignment, kWord) - 1),
+        small_bytes_(std::min(classes_.largest_block(), identity.heap_size)),
         records_(base_ + identity.records_at),
         shards_(base_ + identity.shards_at),
         areas_(base_ + identity.areas_at),
@@ -54,6 +56,10 @@ class Segment {
   std::uint32_t shard_count() const noexcept { return identity_.shard_count; }
   const TypeShape& shape() const noexcept { return shape_; }
   const SizeClasses& classes() const noexcept { return classes_; }
+  // Of the places where values may begin, the bits that are zero.
+  std::uint64_t value_mask() const noexcept { return value_mask_; }
+  // An entry of so many bytes is no large one, and its key and its value aren't more than may ever be stored.
+  std::uint64_t small_bytes() const noexcept { return small_bytes_; }
 
   std::byte* at(std::uint64_t offset) const noexcept { return base_ + offset; }
   Header& header() const noexcept { return *reinterpret_cast<Header*>(base_); }
@@ -88,6 +94,19 @@ class Segment {
     return look_again(begin, size);
   }
 
+  // The same of one word, at an offset that may be no word's.
+  SHARED_DICT_HOT bool holds_word(std::uint64_t offset) const noexcept {
+    const std::uint64_t begin = offset - identity_.data_at;  // as pages begin at words, so does this, and there is all of it
+    return begin % kWord == 0 && (begin < known_bytes_.load(std::memory_order_relaxed) || look_again(begin, kWord));  // relaxed: see holds()
+  }
+
+  // The same of `size` bytes from a place on that is in a committed page or behind one. Neither is so large that their sum wraps around.
+  SHARED_DICT_HOT bool holds_rest(std::uint64_t offset, std::uint64_t size) const noexcept {
+    const std::uint64_t begin = offset - identity_.data_at;
+    if (begin + size <= known_bytes_.load(std::memory_order_relaxed)) [[likely]] return true;  // relaxed: see holds()
+    return look_again(begin, size);
+  }
+
   // The same of a page and its entry in the page table.
   bool has_page(std::uint32_t page) const noexcept { return holds(page_offset(page), 1); }
 
@@ -99,8 +118,12 @@ class Segment {
     return pages.count();
   }
 
+  // False for no table, too. What is behind its beginning is shifted instead of its size, which may be anything.
   SHARED_DICT_HOT bool holds_table(TableWord table) const noexcept {
-    return table.log2_buckets() < 40 && holds(table.offset(), table.buckets() * sizeof(Bucket));
+    const std::uint64_t known = known_bytes_.load(std::memory_order_relaxed);  // relaxed: see holds()
+    const std::uint64_t begin = table.offset() - identity_.data_at;
+    if (begin < known && (known - begin) / sizeof(Bucket) >> table.log2_buckets() != 0) [[likely]] return true;
+    return table.log2_buckets() < 40 && look_again(begin, table.buckets() * sizeof(Bucket));
   }
 
   // Puts memory behind 4096 bytes of a process's area. Can be repeated.
@@ -147,6 +170,8 @@ class Segment {
   TypeShape shape_{};
   SizeClasses classes_;
   std::uint32_t page_shift_ = 0;
+  std::uint64_t value_mask_ = kWord - 1;
+  std::uint64_t small_bytes_ = 0;
   std::byte* records_ = nullptr;
   std::byte* shards_ = nullptr;
   std::byte* areas_ = nullptr;

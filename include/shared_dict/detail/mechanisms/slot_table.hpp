@@ -69,26 +69,28 @@ class SlotTable {
   // The moment of an insertion. An exchange, as it makes the operation linearizable: it returns only when what it stored can be seen by
   // everybody. (A plain store could still be in this processor's store buffer while the same thread already reads another key.) For
   // the other changes it is the step of the version, behind their slot word, that sees to it.
-  void publish(Position at, SlotWord word) noexcept {
+  SHARED_DICT_HOT void publish(Position at, SlotWord word) noexcept {
     // [S4] seq_cst, pairs with [S2], [I1]: as [S1].
     buckets_[at.bucket].slots[at.slot].exchange(word.bits(), std::memory_order_seq_cst);
   }
 
   // The moment of every replacement and erasure.
-  void store(Position at, SlotWord word) noexcept {
+  SHARED_DICT_HOT static void store(Word64& slot, SlotWord word) noexcept {
     // [S1] release, pairs with [S2], [I1]: the entry is complete before a slot refers to it.
-    buckets_[at.bucket].slots[at.slot].store(word.bits(), std::memory_order_release);
+    slot.store(word.bits(), std::memory_order_release);
   }
+  void store(Position at, SlotWord word) noexcept { store(buckets_[at.bucket].slots[at.slot], word); }
 
   // After the slot word was replaced, before its old block is freed.
-  void step_version(Position at) noexcept {
-    Word64& version = buckets_[at.bucket].version;
+  SHARED_DICT_HOT static void step_version(Bucket& bucket) noexcept {
+    Word64& version = bucket.version;
     // relaxed: only the owner of the lock changes it.
     const std::uint64_t next_version = version.load(std::memory_order_relaxed) + 1;
     // [V2] seq_cst, pairs with [V3], [V6]: a reader that sees the step sees the new slot word; who looks at the pins afterwards
     // sees those of all viewers that don't see the step.
     version.exchange(next_version, std::memory_order_seq_cst);
   }
+  void step_version(Position at) noexcept { step_version(buckets_[at.bucket]); }
 
   std::uint64_t version(Position at) const noexcept {
     return buckets_[at.bucket].version.load(std::memory_order_relaxed);  // relaxed: as in word()
@@ -122,19 +124,16 @@ class SlotTable {
 
   // The slot that takes a key, if the key's home bucket alone shows that it isn't in the table: an empty slot ends the search there, and what
   // stands before it has another tag. Nothing if it takes a look elsewhere.
-  SHARED_DICT_HOT std::optional<Position> free_at_home(const KeyBytes& key) const noexcept {
-    const std::uint64_t bucket = home(key.hash);
-    std::uint32_t tombstone = kSlotsPerBucket;  // the first one
+  SHARED_DICT_HOT std::optional<Position> free_at_home(const KeyBytes& key) const noexcept { return free_in(home(key.hash), hash_tag(key.hash)); }
+
+  // The same where the home bucket is full of entries with other tags, of the bucket behind it.
+  SHARED_DICT_COLD std::optional<Position> free_behind_home(std::uint64_t hash) const noexcept {
+    const std::uint64_t bucket = home(hash);
     for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
       const SlotWord seen = word({bucket, slot});
-      if (seen.is_empty()) return Position{bucket, std::min(slot, tombstone)};
-      if (seen.is_erased()) {
-        tombstone = std::min(slot, tombstone);
-      } else if (seen.tag() == hash_tag(key.hash)) {
-        return std::nullopt;
-      }
+      if (!seen.is_entry() || seen.tag() == hash_tag(hash)) return std::nullopt;
     }
-    return std::nullopt;
+    return free_in((bucket + 1) & mask_, hash_tag(hash));
   }
 
   // Whether `used` of `slots` are more than a table is filled to.
@@ -206,6 +205,20 @@ class SlotTable {
   }
 
  private:
+  SHARED_DICT_HOT std::optional<Position> free_in(std::uint64_t bucket, std::uint32_t tag) const noexcept {
+    std::uint32_t tombstone = kSlotsPerBucket;  // the first one
+    for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+      const SlotWord seen = word({bucket, slot});
+      if (seen.is_empty()) return Position{bucket, std::min(slot, tombstone)};
+      if (seen.is_erased()) {
+        tombstone = std::min(slot, tombstone);
+      } else if (seen.tag() == tag) {
+        return std::nullopt;
+      }
+    }
+    return std::nullopt;
+  }
+
   Bucket* buckets_;
   std::uint64_t mask_;
 };

@@ -15,11 +15,8 @@ namespace shared_dict::detail {
 
 class Spans {
  public:
-  Spans(const Writer& writer, std::uint32_t shard_index) noexcept
-      : writer_(writer),
-        segment_(writer.attachment.segment()),
-        shard_(segment_.shard(shard_index)),
-        shard_index_(shard_index) {}
+  SHARED_DICT_HOT Spans(const Writer& writer, Shard& shard, std::uint32_t shard_index) noexcept
+      : writer_(writer), segment_(writer.attachment.segment()), shard_(shard), shard_index_(shard_index) {}
 
   bool any_free(std::uint32_t size_class) const noexcept { return shard_.partial[size_class] != 0; }
 
@@ -73,11 +70,21 @@ class Spans {
     list(page, size_class);
   }
 
+  // The first page of a block's span and its class.
+  struct Span {
+    std::uint32_t page;
+    std::uint32_t size_class;
+  };
+
   // Gives a block back, and its span to the pool if it was the last one in use. Throws corrupted if it is none, and what the pool's lock throws.
   void free(std::uint64_t offset) {
     const std::optional<Span> found = of_block(offset);
     check(found.has_value(), "a block lies outside its span");
-    const auto [page, size_class] = *found;
+    free(offset, *found);
+  }
+  // The same of a block whose span is known.
+  void free(std::uint64_t offset, const Span& span_of_block) {
+    const auto [page, size_class] = span_of_block;
     const SizeClass& shape = segment_.classes()[size_class];
     Page& span = segment_.page(page);
     const std::uint64_t block = (offset - segment_.page_offset(page)) / shape.block_bytes;
@@ -98,11 +105,7 @@ class Spans {
     }
   }
 
-  // The first page of a block's span and its class; nothing if it isn't one of this shard's.
-  struct Span {
-    std::uint32_t page;
-    std::uint32_t size_class;
-  };
+  // Nothing if it isn't one of this shard's.
   std::optional<Span> of_block(std::uint64_t offset) const noexcept {
     if (!segment_.holds(offset, kWord)) return std::nullopt;
     const std::uint32_t page = segment_.page(segment_.page_of(offset)).head.load(std::memory_order_relaxed);  // relaxed: own span
@@ -110,12 +113,6 @@ class Spans {
     const PageWord word = load_page_word(segment_, page);
     if (word.kind() != PageKind::span || word.shard() != shard_index_ || word.size_class() >= segment_.classes().count()) return std::nullopt;
     return Span{page, word.size_class()};
-  }
-
-  // 0: it is none.
-  std::uint64_t block_bytes_at(std::uint64_t offset) const noexcept {
-    const std::optional<Span> found = of_block(offset);
-    return found ? segment_.classes()[found->size_class].block_bytes : 0;
   }
 
   // `used(block)` says which blocks of the span live; there is at least one. The caller has stepped the epoch and fenced.

@@ -30,7 +30,7 @@ inline void prefetch_rest(const Segment& segment, std::uint64_t offset, std::uin
 // A spare block says itself that it is one, and of which class: a damaged word would lead to a block in use, or to a smaller one.
 SHARED_DICT_HOT bool is_spare(const Segment& segment, SpareWord spare, std::uint64_t size) noexcept {
   const std::uint64_t offset = spare.offset();
-  return offset % kWord == 0 && segment.holds(offset, size) && load_word(segment.at(offset)) == ~spare.bits();
+  return segment.holds_word(offset) && segment.holds_rest(offset, size) && load_word(segment.at(offset)) == ~spare.bits();
 }
 
 inline SpareWord load_spare(const Shard& shard, std::uint32_t place) noexcept {
@@ -52,10 +52,11 @@ class SparePlace {
 
   bool taken() const noexcept { return !load().none(); }
 
-  // The block that is kept here, if it is one: all but its first word may be written. 0: there is none.
-  SHARED_DICT_HOT std::uint64_t block(std::uint64_t size) const noexcept {
+  // Whether the block that is kept here is one: then all but its first word may be written.
+  SHARED_DICT_HOT bool has_block(std::uint64_t size, std::uint64_t& block) const noexcept {
     const SpareWord spare = load();
-    return spare.of(size_class_) && is_spare(segment_, spare, size) ? spare.offset() : 0;
+    block = spare.offset();
+    return spare.of(size_class_) && is_spare(segment_, spare, size);
   }
   bool holds_class() const noexcept { return load().of(size_class_); }
 

@@ -1,5 +1,5 @@
-// Adding an item of a small size: the same steps as LockedShard's, in one piece, for the case that the key's home bucket has room and nothing
-// that looks like the key, that the shard has a block at hand, and that no limit is near. Everything else is left to `change`.
+// Adding an item of a small size: the same steps as LockedShard's, in one piece, for the case that the key's home bucket, or the one
+// behind it, has room and nothing that looks like the key, that the shard has a block at hand, and that no limit is near. Everything else is left to `change`.
 //
 // As when a value is replaced (overwriting.hpp), the entry is written before it is known whether its key is there: while that waits for memory. Nobody
 // looks at a free block but at its first word, and that one is left alone until the slot was found. So the key's bucket is the one access to
@@ -15,7 +15,7 @@ namespace shared_dict::detail {
 inline constexpr std::uint64_t kWrittenEarly = 4 * kCacheLine;
 
 // With the shard's lock. False if it is none of these cases: then nothing has happened.
-inline bool insert_new(const Writer& writer, std::uint32_t index, const KeyBytes& key, Bytes value, const EntryShape& shape) {
+inline bool insert_new(const Writer& writer, std::uint32_t index, const KeyBytes key, Bytes value, const EntryShape shape) {
   Segment& segment = writer.attachment.segment();
   Shard& shard = segment.shard(index);
   // relaxed, all: stored by the owner of the lock only; the counts are read without it as hints.
@@ -25,20 +25,21 @@ inline bool insert_new(const Writer& writer, std::uint32_t index, const KeyBytes
   const std::uint64_t tombstones = shard.tombstones.load(std::memory_order_relaxed);
   SlotTable slots(segment.buckets(table), table.buckets());
   if (SlotTable::crowded(items + tombstones + 1, slots.slot_count())) [[unlikely]] return false;
-  const EntrySizes sizes(key.bytes.size(), value.size());
   const std::uint64_t bytes = key.bytes.size() + value.size();
   if (segment.identity().max_items != 0 || limit_near(segment, {0, bytes})) [[unlikely]] return false;
-  Heap heap(writer, index);
-  const Heap::NextBlock next = heap.next_block(shape.bytes, shape.size_class);
+  const std::uint32_t size_class = class_of(shape.bytes);
+  Heap heap(writer, shard, index);
+  const Heap::NextBlock next = heap.next_block(shape.bytes, size_class);
   if (next.offset == 0) [[unlikely]] return false;
   const bool early = shape.bytes <= kWrittenEarly;
-  if (early) write_contents(segment, next.offset, key.bytes, value);
-  const std::optional<SlotTable::Position> at = slots.free_at_home(key);
+  if (early) write_contents(segment, next.offset, shape.head, key.bytes, value);
+  std::optional<SlotTable::Position> at = slots.free_at_home(key);
+  if (!at) [[unlikely]] at = slots.free_behind_home(key.hash);
   if (!at) [[unlikely]] return false;
-  if (!early) write_contents(segment, next.offset, key.bytes, value);
+  if (!early) write_contents(segment, next.offset, shape.head, key.bytes, value);
 
-  heap.take(next, shape.size_class);
-  write_sizes(segment, next.offset, sizes);
+  heap.take(next, size_class);
+  write_sizes(segment, next.offset, shape.sizes);
   shard.insertions.store(shard.insertions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // relaxed, both: as above
   const bool reused = slots.word(*at).is_erased();
   slots.publish(*at, SlotWord(next.offset, hash_tag(key.hash)));

@@ -42,7 +42,7 @@ inline LoanedBlock begin_loan(const Writer& writer, const KeyBytes& key, std::si
     shard.heap().retire(loan.entry, size > segment.classes().largest_block());
     loan.pin.move_to(loan.entry);
   });
-  loan.value_at = entry_value_at(loan.entry, key.bytes.size(), segment.shape().value_alignment);
+  loan.value_at = entry_value_at(segment, loan.entry, entry_head(key.bytes.size()));
   // [E9] release fence, pairs with [V1]: as [E1], for all that the caller writes, too.
   release_fence();
   write_racing(segment.at(loan.entry + kWord), key.bytes.data(), key.bytes.size());

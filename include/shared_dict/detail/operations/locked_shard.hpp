@@ -40,6 +40,15 @@ SHARED_DICT_HOT bool is_current(const Segment& segment, const Shard& shard) noex
   return (behind | shard.dirty.load(std::memory_order_relaxed) | shard.intent.load(std::memory_order_relaxed)) == 0;
 }
 
+// Replaces a value in place. With the shard's lock.
+SHARED_DICT_HOT void replace_word(const Segment& segment, Shard& shard, std::uint32_t index, const Entry& entry, const KeyBytes& key,
+                                  std::uint64_t word) noexcept {
+  // [S3] seq_cst, pairs with [V1]: one store is the whole change; what its writer did before is seen with it. An exchange for
+  // the same reason as [S4].
+  word_at(segment, entry.value_at).exchange(word, std::memory_order_seq_cst);
+  if (shard.watched.load(std::memory_order_relaxed) != 0) [[unlikely]] tell_waiters(segment, shard, index, key.hash);  // relaxed: under the lock
+}
+
 class LockedShard {
  public:
   SHARED_DICT_HOT LockedShard(const Writer& writer, std::uint32_t index)
@@ -48,7 +57,7 @@ class LockedShard {
         shard_(segment_.shard(index)),
         index_(index),
         lock_(writer, shard_.lock, shard_.sleepers, &shard_.lock_waits),
-        heap_(writer, index) {
+        heap_(writer, shard_, index) {
     make_current();
   }
 
@@ -59,7 +68,7 @@ class LockedShard {
         shard_(segment_.shard(index)),
         index_(index),
         lock_(std::move(lock)),
-        heap_(writer, index) {
+        heap_(writer, shard_, index) {
     make_current();
   }
   LockedShard(const LockedShard&) = delete;
@@ -97,16 +106,13 @@ class LockedShard {
 
   // The same, with less work if it is still where it was seen.
   SHARED_DICT_HOT SlotTable::Found find(const KeyBytes& key, const Sighting& seen) const {
-    if (!still_there(seen)) return find(key);
-    checked_ = seen.table;
-    return {true, seen.at, false, seen.entry};
+    if (!still_there(shard_, seen)) return find(key);
+    return found_at(seen.table, seen.bucket, seen.slot, seen.entry);
   }
-
-  SHARED_DICT_HOT bool still_there(const Sighting& seen) const noexcept {
-    // relaxed: only the owner of the lock changes it.
-    if (!seen.found || seen.table != table_word() || seen.epoch != shard_.epoch.load(std::memory_order_relaxed)) return false;
-    const SlotTable slots(segment_.buckets(seen.table), seen.table.buckets());
-    return slots.version(seen.at) == seen.version && slots.word(seen.at) == seen.word;
+  SHARED_DICT_HOT SlotTable::Found find(const KeyBytes& key, const Glimpse& seen) const {
+    Entry entry;
+    if (!is_there(segment_, shard_, seen, key, entry)) return find(key);
+    return found_at(seen.table, seen.bucket, seen.candidate.slot, entry);
   }
 
   [[noreturn]] void damaged(const char* what) const { fail_corrupted(writer_.attachment.name(), what); }
@@ -119,16 +125,8 @@ class LockedShard {
   }
 
   SHARED_DICT_HOT void replace(const SlotTable::Found& found, const KeyBytes& key, Bytes value) {
-    if (in_place(found.entry, value.size())) return replace_word(found.entry, key, value_word(value));
+    if (in_place(found.entry, value.size())) return replace_word(segment_, shard_, index_, found.entry, key, value_word(value));
     replace_block(found, key, allocate(key, value), value.size());
-    tell(key.hash);
-  }
-
-  // For a value that is replaced in place.
-  SHARED_DICT_HOT void replace_word(const Entry& entry, const KeyBytes& key, std::uint64_t word) {
-    // [S3] seq_cst, pairs with [V1]: one store is the whole change; what its writer did before is seen with it. An exchange for
-    // the same reason as [S4].
-    word_at(segment_, entry.value_at).exchange(word, std::memory_order_seq_cst);
     tell(key.hash);
   }
 
@@ -309,6 +307,11 @@ class LockedShard {
   // relaxed, both: written under the lock only; read without it as a hint.
   static std::uint64_t get(const Word64& word) noexcept { return word.load(std::memory_order_relaxed); }
   static void set(Word64& word, std::uint64_t value) noexcept { word.store(value, std::memory_order_relaxed); }
+
+  SHARED_DICT_HOT SlotTable::Found found_at(TableWord table, const Bucket* bucket, std::uint32_t slot, const Entry& entry) const noexcept {
+    checked_ = table;
+    return {true, {static_cast<std::uint64_t>(bucket - segment_.buckets(table)), slot}, false, entry};
+  }
 
   void check_table(TableWord word) const {
     if (!segment_.holds_table(word)) damaged("a table lies outside the segment");

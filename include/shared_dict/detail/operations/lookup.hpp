@@ -151,10 +151,10 @@ SHARED_DICT_COLD bool search_value(const Segment& segment, const std::string& na
 }
 
 // Whether there is a table to search, or at least memory where it says that there is one.
-SHARED_DICT_HOT bool has_buckets(const Segment& segment, TableWord table) noexcept { return !table.none() && segment.holds_table(table); }
+SHARED_DICT_HOT bool has_buckets(const Segment& segment, TableWord table) noexcept { return segment.holds_table(table); }
 
 // Where the search for a key begins in such a table.
-SHARED_DICT_HOT const Bucket* home_bucket(const Segment& segment, TableWord table, const KeyBytes& key) noexcept {
+SHARED_DICT_HOT Bucket* home_bucket(const Segment& segment, TableWord table, const KeyBytes& key) noexcept {
   return &segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
 }
 
@@ -262,9 +262,24 @@ SHARED_DICT_HOT void prefetch_home(const Segment& segment, const Shard& shard, c
 // Where a key's entry may be. A hint: what it says is looked at again under the lock.
 struct Glimpse {
   TableWord table;
-  const Bucket* bucket = nullptr;  // the key's home in it; null: there is no table
+  Bucket* bucket = nullptr;  // the key's home in it, or where the candidate is; null: there is no table
   Candidate candidate;
 };
+
+// Empty slots are a bucket's last ones: a key takes the first of them, and an erased slot becomes empty only in front of an empty one.
+SHARED_DICT_HOT bool is_full(const Bucket& bucket) noexcept {
+  return bucket.slots[kSlotsPerBucket - 1].load(std::memory_order_relaxed) != 0;  // relaxed: a hint
+}
+
+// The bucket behind a key's home: where that is full, most of those keys are here that aren't there.
+SHARED_DICT_HOT Bucket* next_bucket(const Segment& segment, TableWord table, const KeyBytes& key) noexcept {
+  return &segment.buckets(table)[(hash_home(key.hash) + 1) & (table.buckets() - 1)];
+}
+
+SHARED_DICT_COLD inline Glimpse glimpse_next(const Segment& segment, TableWord table, const KeyBytes key) noexcept {
+  Bucket* const bucket = next_bucket(segment, table, key);
+  return {table, bucket, find_candidate(*bucket, hash_tag(key.hash))};
+}
 
 // Its entry's memory is on its way then.
 SHARED_DICT_HOT Glimpse glimpse(const Segment& segment, const Shard& shard, const KeyBytes& key) noexcept {
@@ -273,7 +288,11 @@ SHARED_DICT_HOT Glimpse glimpse(const Segment& segment, const Shard& shard, cons
   if (!has_buckets(segment, seen.table)) [[unlikely]] return seen;
   seen.bucket = home_bucket(segment, seen.table, key);
   seen.candidate = find_candidate(*seen.bucket, hash_tag(key.hash));
-  if (seen.candidate.word.is_empty()) return seen;
+  if (seen.candidate.word.is_empty()) {
+    if (!is_full(*seen.bucket)) return seen;
+    seen = glimpse_next(segment, seen.table, key);
+    if (seen.candidate.word.is_empty()) return seen;
+  }
   prefetch_to_write(segment.at(seen.candidate.word.offset()));  // wherever that is: a prefetch never fails
   return seen;
 }
@@ -289,7 +308,8 @@ struct Sighting {
   TableWord table;
   std::uint64_t version;
   SlotWord word;
-  SlotTable::Position at;
+  Bucket* bucket;
+  std::uint32_t slot;
   Entry entry;
 };
 
@@ -301,13 +321,34 @@ SHARED_DICT_HOT Sighting sight(const Segment& segment, const Shard& shard, const
   // [T4] acquire, pairs with [T2], [B4]: as [T3].
   seen.table = TableWord(shard.table.load(std::memory_order_acquire));
   if (!has_buckets(segment, seen.table)) [[unlikely]] return seen;
-  const Bucket* const bucket = home_bucket(segment, seen.table, key);
-  seen.version = load_version(*bucket);
-  const Candidate candidate = find_candidate(*bucket, hash_tag(key.hash));
+  seen.bucket = home_bucket(segment, seen.table, key);
+  seen.version = load_version(*seen.bucket);
+  Candidate candidate = find_candidate(*seen.bucket, hash_tag(key.hash));
+  if (candidate.word.is_empty() && is_full(*seen.bucket)) [[unlikely]] {
+    seen.bucket = next_bucket(segment, seen.table, key);
+    seen.version = load_version(*seen.bucket);
+    candidate = find_candidate(*seen.bucket, hash_tag(key.hash));
+  }
   seen.found = holds_key(segment, candidate.word, key, seen.entry);
   seen.word = candidate.word;
-  seen.at = {static_cast<std::uint64_t>(bucket - segment.buckets(seen.table)), candidate.slot};
+  seen.slot = candidate.slot;
   return seen;
+}
+
+// With the shard's lock.
+SHARED_DICT_HOT bool still_there(const Shard& shard, const Sighting& seen) noexcept {
+  // relaxed, all: only the owner of the lock changes them.
+  return seen.found && seen.table == TableWord(shard.table.load(std::memory_order_relaxed)) && seen.epoch == shard.epoch.load(std::memory_order_relaxed) &&
+         seen.version == seen.bucket->version.load(std::memory_order_relaxed) &&
+         seen.word == SlotWord(seen.bucket->slots[seen.slot].load(std::memory_order_relaxed));
+}
+
+// With the shard's lock: whether the key is where it was seen.
+SHARED_DICT_HOT bool is_there(const Segment& segment, const Shard& shard, const Glimpse& seen, const KeyBytes& key, Entry& entry) noexcept {
+  // relaxed, both: as above
+  return !seen.candidate.word.is_empty() && seen.table == TableWord(shard.table.load(std::memory_order_relaxed)) &&
+         seen.candidate.word == SlotWord(seen.bucket->slots[seen.candidate.slot].load(std::memory_order_relaxed)) &&
+         holds_key(segment, seen.candidate.word, key, entry);
 }
 
 }  // namespace shared_dict::detail

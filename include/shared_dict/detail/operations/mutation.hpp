@@ -115,6 +115,22 @@ inline void require_bytes(const Writer& writer, std::uint64_t bytes) {
            " bytes): erase something, or create it with a larger Options::heap_size");
 }
 
+[[noreturn]] SHARED_DICT_COLD inline void fail_too_large(const Attachment& attachment, std::size_t key, std::size_t value) {
+  if (key > EntrySizes::kMaxKey) {
+    fail(errc::value_too_large, attachment.name(), "a key of " + std::to_string(key) + " bytes; 16777215 are the most");
+  }
+  fail(errc::value_too_large, attachment.name(),
+       "an item of " + std::to_string(key) + " + " + std::to_string(value) + " bytes can't be stored with a heap_size of " +
+           std::to_string(attachment.segment().identity().heap_size) + ": create it with a larger Options::heap_size");
+}
+
+// What could never be stored is told before anything is tried.
+inline void require_storable(const Writer& writer, std::size_t key, std::size_t value) {
+  const bool fits = key <= EntrySizes::kMaxKey && std::uint64_t{value} <= EntrySizes::kMaxValue &&
+                    key + value <= writer.attachment.segment().identity().heap_size;
+  if (!fits) fail_too_large(writer.attachment, key, value);
+}
+
 // A shard that somebody else is about to add items to, or has just added them to; its number is the count of shards if there is none.
 inline std::uint32_t find_adder(const Writer& writer) noexcept {
   const Segment& segment = writer.attachment.segment();
@@ -304,17 +320,18 @@ void change(const Writer& writer, const KeyBytes& key, Decide decide, OwnerLock*
 }
 
 // For a key whose value is replaced in place: next(const std::byte*) is called with it under the shard's lock, and returns the word that
-// replaces it. False if the key isn't there, or not at once: then nothing has happened, and `change` is the way.
+// replaces it. False if the key isn't there, or not at once, or something has to be done first: then nothing has happened, and `change` is the way.
 template <class Next>
 SHARED_DICT_HOT bool change_in_place(const Writer& writer, const KeyBytes& key, Next next) {
   const Segment& segment = writer.attachment.segment();
   const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
-  prefetch_to_write(&segment.shard(index).lock);
-  const Sighting seen = sight(segment, segment.shard(index), key);
+  Shard& shard = segment.shard(index);
+  prefetch_to_write(&shard.lock);
+  Sighting seen = sight(segment, shard, key);
   if (!seen.found || seen.entry.sizes.value() != segment.shape().value_fixed_bytes) [[unlikely]] return false;
-  LockedShard shard(writer, index);
-  if (!shard.still_there(seen)) [[unlikely]] return false;
-  shard.replace_word(seen.entry, key, next(segment.at(seen.entry.value_at)));
+  OwnerLock lock(writer, shard.lock, shard.sleepers, &shard.lock_waits);
+  if (!is_current(segment, shard) || !still_there(shard, seen)) [[unlikely]] return false;
+  replace_word(segment, shard, index, seen.entry, key, next(segment.at(seen.entry.value_at)));
   return true;
 }
 
@@ -322,9 +339,10 @@ SHARED_DICT_HOT bool change_in_place(const Writer& writer, const KeyBytes& key, 
 inline bool erase_key(const Writer& writer, const KeyBytes& key) {
   const Segment& segment = writer.attachment.segment();
   const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
-  const Sighting seen = prepare_change(segment, segment.shard(index), key);
+  prefetch_to_write(&segment.shard(index).lock);
+  Glimpse seen = glimpse(segment, segment.shard(index), key);
   LockedShard shard(writer, index);
-  const SlotTable::Found found = shard.find(key, seen);
+  SlotTable::Found found = shard.find(key, seen);
   if (found.found) shard.erase(found);
   return found.found;
 }

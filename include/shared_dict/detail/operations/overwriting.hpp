@@ -14,43 +14,72 @@
 
 namespace shared_dict::detail {
 
-// With the shard's lock. False if it is none of these cases: then nothing has happened.
-SHARED_DICT_HOT bool overwrite(const Writer& writer, std::uint32_t index, const Glimpse& seen, const KeyBytes& key, Bytes value, const EntryShape& shape) {
+// What is replaced, and by what.
+struct Overwriting {
+  Bucket& bucket;
+  Word64& slot;
+  SlotWord before;
+  std::uint64_t block;  // of the new entry, complete but for its sizes
+};
+
+// The steps themselves, up to the one behind which the old block is nobody's.
+SHARED_DICT_HOT void exchange_entry(const Segment& segment, SparePlace& place, const Overwriting& change, EntrySizes sizes) noexcept {
+  place.take();
+  write_sizes(segment, change.block, sizes);
+  SlotTable::store(change.slot, change.before.moved_to(change.block));
+  SlotTable::step_version(change.bucket);
+}
+
+// Where the value isn't as long as before, or its entry isn't what it should be.
+SHARED_DICT_COLD inline bool overwrite_resized(const Writer& writer, std::uint32_t index, SparePlace place, const Overwriting change, const KeyBytes key,
+                                               const EntryShape shape) {
   Segment& segment = writer.attachment.segment();
   Shard& shard = segment.shard(index);
-  if (!is_current(segment, shard)) [[unlikely]] return false;
-  SparePlace place(segment, shard, shape.size_class, writer.attachment.self());
-  const std::uint64_t block = place.block(shape.bytes);
-  if (block == 0) [[unlikely]] return false;
-  write_contents(segment, block, key.bytes, value);
-
-  // relaxed: only the owner of the lock stores it.
-  if (TableWord(shard.table.load(std::memory_order_relaxed)) != seen.table) [[unlikely]] return false;
-  const auto bucket = static_cast<std::uint64_t>(seen.bucket - segment.buckets(seen.table));
-  const SlotTable::Position at{bucket, seen.candidate.slot};
-  SlotTable slots(segment.buckets(seen.table), seen.table.buckets());
   Entry entry;
-  if (slots.word(at) != seen.candidate.word || !holds_key(segment, seen.candidate.word, key, entry)) [[unlikely]] return false;
-
-  const EntrySizes sizes(key.bytes.size(), value.size());
+  if (!holds_key(segment, change.before, key, entry)) return false;
   const std::uint64_t before = entry.sizes.value();
+  const std::uint64_t after = shape.sizes.value();
   // relaxed, all: written under the lock only; read without it as a hint.
   const std::uint64_t stored = shard.stored_bytes.load(std::memory_order_relaxed);
-  if (value.size() > before) {
-    if (limit_near(segment, {0, value.size() - before})) [[unlikely]] return false;
-    shard.stored_bytes.store(stored + (value.size() - before), std::memory_order_relaxed);
+  if (after > before) {
+    if (limit_near(segment, {0, after - before})) return false;
+    shard.stored_bytes.store(stored + (after - before), std::memory_order_relaxed);
   }
-  place.take();
-  write_sizes(segment, block, sizes);
-  slots.store(at, SlotWord(block, hash_tag(key.hash)));
-  slots.step_version(at);
-  if (value.size() < before) shard.stored_bytes.store(stored - (before - value.size()), std::memory_order_relaxed);
-  if (entry.sizes == sizes && !is_pinned(segment, entry.offset)) [[likely]] {
-    place.keep(entry.offset, shape.bytes);
+  exchange_entry(segment, place, change, shape.sizes);
+  if (after < before) shard.stored_bytes.store(stored - (before - after), std::memory_order_relaxed);
+  Heap(writer, index).free_entry(entry.offset, entry_bytes(segment, entry.sizes));
+  if (shard.watched.load(std::memory_order_relaxed) != 0) tell_waiters(segment, shard, index, key.hash);
+  return true;
+}
+
+// With the shard's lock. False if it is none of these cases: then nothing has happened.
+SHARED_DICT_HOT bool overwrite(const Writer& writer, Shard& shard, std::uint32_t index, const Glimpse& seen, const KeyBytes& key, Bytes value,
+                               const EntryShape& shape) {
+  Attachment& attachment = writer.attachment;
+  Segment& segment = attachment.segment();
+  if (!is_current(segment, shard)) [[unlikely]] return false;
+  SparePlace place(segment, shard, class_of(shape.bytes), attachment.self());
+  std::uint64_t block = 0;
+  if (!place.has_block(shape.bytes, block)) [[unlikely]] return false;
+  write_contents(segment, block, shape.head, key.bytes, value);
+
+  const Overwriting change{*seen.bucket, seen.bucket->slots[seen.candidate.slot], seen.candidate.word, block};
+  const std::uint64_t old = change.before.offset();
+  // relaxed, both: only the owner of the lock stores them.
+  if (TableWord(shard.table.load(std::memory_order_relaxed)) != seen.table ||
+      SlotWord(change.slot.load(std::memory_order_relaxed)) != change.before || !segment.holds_word(old)) [[unlikely]] {
+    return false;
+  }
+  if (EntrySizes(load_word(segment.at(old))) != shape.sizes) return overwrite_resized(writer, index, place, change, key, shape);
+  // Of the same sizes, so it ends where one of this shape does.
+  if (!segment.holds_rest(old, shape.bytes) || !equal_racing(segment.at(old + kWord), key.bytes.data(), key.bytes.size())) [[unlikely]] return false;
+  exchange_entry(segment, place, change, shape.sizes);
+  if (is_pinned(segment, old)) [[unlikely]] {
+    Heap(writer, index).free_entry(old, shape.bytes);
   } else {
-    Heap(writer, index).free_entry(entry.offset, entry_bytes(segment, entry.sizes));
+    place.keep(old, shape.bytes);
   }
-  if (shard.watched.load(std::memory_order_relaxed) != 0) [[unlikely]] tell_waiters(segment, shard, index, key.hash);
+  if (shard.watched.load(std::memory_order_relaxed) != 0) [[unlikely]] tell_waiters(segment, shard, index, key.hash);  // relaxed: under the lock
   return true;
 }
 

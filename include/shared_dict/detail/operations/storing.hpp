@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <shared_dict/detail/operations/inserting.hpp>
 #include <shared_dict/detail/operations/overwriting.hpp>
@@ -14,15 +15,34 @@ struct StoreIf {
   bool missing;
 };
 
-enum class Stored { inserted, replaced, as_decided };
+enum class Stored { nothing, inserted, replaced };
 
-// Stores a value under a key that is there, or isn't, as `when` says. `decide` says the same, for `change`; if it was asked it knows what came
-// of it. Throws as `change`.
-template <class Decide>
-SHARED_DICT_HOT Stored store_value(const Writer& writer, const KeyBytes& key, Bytes value, StoreIf when, Decide decide) {
+// By `change`, whatever it takes. `held` is the shard's lock if it was taken already.
+SHARED_DICT_COLD inline Stored store_by_change(const Writer& writer, const KeyBytes key, Bytes value, StoreIf when, OwnerLock* held) {
+  Stored stored = Stored::nothing;
+  const auto decide = [&](const Bytes* current) {
+    stored = Stored::nothing;
+    if (current != nullptr ? !when.present : !when.missing) return Decision::keep();
+    stored = current != nullptr ? Stored::replaced : Stored::inserted;
+    return Decision::store(value);
+  };
+  change(writer, key, decide, held);
+  return stored;
+}
+SHARED_DICT_COLD inline Stored store_locked(const Writer& writer, const KeyBytes key, Bytes value, StoreIf when, OwnerLock held) {
+  return store_by_change(writer, key, value, when, &held);
+}
+SHARED_DICT_COLD inline Stored store_any(const Writer& writer, const KeyBytes key, Bytes value, StoreIf when) {
+  require_storable(writer, key.bytes.size(), value.size());
+  return store_by_change(writer, key, value, when, nullptr);
+}
+
+// Stores a value under a key that is there, or isn't, as `when` says; `in_place` is what replaced_in_place() says. Throws as `change`, and
+// value_too_large. What is rare is given copies, so that nothing has to be in memory for it.
+SHARED_DICT_HOT Stored store_value(const Writer& writer, const KeyBytes& key, Bytes value, StoreIf when, bool in_place) {
   const Segment& segment = writer.attachment.segment();
-  const EntryShape shape = shape_of(segment, EntrySizes(key.bytes.size(), value.size()));
-  if (!shape.large) [[likely]] {
+  EntryShape shape = shape_of(segment, key.bytes.size(), value.size());
+  if (shape.bytes <= segment.small_bytes()) [[likely]] {
     const std::uint32_t index = hash_shard(key.hash, segment.shard_count());
     Shard& shard = segment.shard(index);
     prefetch_to_write(&shard.lock);
@@ -35,19 +55,17 @@ SHARED_DICT_HOT Stored store_value(const Writer& writer, const KeyBytes& key, By
       prefetch_home(segment, shard, key);
     }
     const bool looks_new = seen.candidate.word.is_empty();
-    if (looks_new ? when.missing : !replaced_in_place(segment)) [[likely]] {
+    if (looks_new ? when.missing : !in_place) [[likely]] {
       OwnerLock lock(writer, shard.lock, shard.sleepers, &shard.lock_waits);
       if (looks_new) {
         if (insert_new(writer, index, key, value, shape)) [[likely]] return Stored::inserted;
-      } else if (overwrite(writer, index, seen, key, value, shape)) [[likely]] {
+      } else if (overwrite(writer, shard, index, seen, key, value, shape)) [[likely]] {
         return Stored::replaced;
       }
-      change(writer, key, decide, &lock);
-      return Stored::as_decided;
+      return store_locked(writer, key, value, when, std::move(lock));
     }
   }
-  change(writer, key, decide);
-  return Stored::as_decided;
+  return store_any(writer, key, value, when);
 }
 
 }  // namespace shared_dict::detail

@@ -197,22 +197,6 @@ V wrapping_negate(V a) noexcept {
   }
 }
 
-[[noreturn]] SHARED_DICT_COLD inline void fail_too_large(const Attachment& attachment, std::size_t key, std::size_t value) {
-  if (key > EntrySizes::kMaxKey) {
-    fail(errc::value_too_large, attachment.name(), "a key of " + std::to_string(key) + " bytes; 16777215 are the most");
-  }
-  fail(errc::value_too_large, attachment.name(),
-       "an item of " + std::to_string(key) + " + " + std::to_string(value) + " bytes can't be stored with a heap_size of " +
-           std::to_string(attachment.segment().identity().heap_size) + ": create it with a larger Options::heap_size");
-}
-
-// What could never be stored is told before anything is tried.
-inline void require_storable(const Writer& writer, std::size_t key, std::size_t value) {
-  const bool fits = key <= EntrySizes::kMaxKey && std::uint64_t{value} <= EntrySizes::kMaxValue &&
-                    key + value <= writer.attachment.segment().identity().heap_size;
-  if (!fits) fail_too_large(writer.attachment, key, value);
-}
-
 // The bytes of many items, encoded one behind the other.
 template <class K, class V>
 class EncodedItems {
