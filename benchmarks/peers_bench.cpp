@@ -30,6 +30,7 @@ using namespace peers_bench;
 using peers::Peer;
 
 struct Settings : RowSettings {
+  double slow_seconds = 0;  // instead of `seconds` for slow peers, if it isn't 0
   std::string section = "all";
   std::string only_peer;
   std::string only_row;
@@ -113,7 +114,8 @@ class Driver {
     host.run_on(cores);
     // Where servers and other workers need the cores as well, waiting for one is no disturbance.
     const bool alone = peers_[peer].program.empty() && row.processes <= usable_cores().size();
-    const Command command{row.work, peer, settings_.seconds, row.writes, row.zipf};
+    const bool shorter = peers_[peer].slow && settings_.slow_seconds > 0;
+    const Command command{row.work, peer, shorter ? settings_.slow_seconds : settings_.seconds, row.writes, row.zipf};
     const Measurement best = least_disturbed(alone ? settings_.repeats : 0, [&] {
       const Measurement measurement = workers.run(command, row.processes);
       if (measurement.wrong != 0) {
@@ -141,6 +143,8 @@ class Driver {
 };
 
 constexpr const char* kOwnOptions =
+    "  --slow-seconds S  length of a measurement of file_lock, Redis, memcached and Manager (default: that of the "
+    "others)\n"
     "  --section NAME    rows, processes, writes, zipf or all (default all)\n"
     "  --only-peer TEXT  only the peers whose name contains TEXT\n"
     "  --only-row TEXT   only the rows whose name contains TEXT\n";
@@ -156,7 +160,9 @@ std::string section_named(std::string_view name) {
 bool parse_arguments(Arguments arguments, Settings& settings) {
   while (arguments.next()) {
     if (arguments.is("--help") || arguments.is("-h")) return false;
-    if (arguments.is("--section"))
+    if (arguments.is("--slow-seconds"))
+      settings.slow_seconds = arguments.number(0.001, 60.0);
+    else if (arguments.is("--section"))
       settings.section = section_named(arguments.value());
     else if (arguments.is("--only-peer"))
       settings.only_peer = arguments.value();

@@ -6,6 +6,7 @@ usage: plot.py [KIND] FILE.json > FILE.svg
   peers      peers.json: throughput of each peer in each operation
   processes  peers.json: throughput by number of processes
   writes     peers.json: throughput by share of writes
+  zipf       peers.json: throughput where some keys are asked for far more often than others
 """
 import json
 import math
@@ -115,16 +116,16 @@ def core(data: dict) -> Chart:
     return chart
 
 
-def peers(data: dict) -> Chart:
+def dots(data: dict, section: str, title: str) -> Chart:
     left, width, step, top = 130, 520, 30, 70
-    rows = rows_of(data, "rows")
+    rows = rows_of(data, section)
     colour = colours(data)
     names = [name for name in data["peers"] if any(name in row["peers"] for row in rows)]
     bottom = top + step * len(rows)
     chart = Chart(
         left + width + 240,
         max(bottom + 44, top + 24 * len(names) + 20),
-        "Million operations per second, all processes together (logarithmic)",
+        title,
         f"{sizes(data)}; x2: two processes, on {data['cores']} cores; private maps aren't shared: the limit",
     )
     scale = LogScale(figures(rows), left, left + width)
@@ -143,6 +144,14 @@ def peers(data: dict) -> Chart:
         chart.dot(left + width + 26, y, colour[name], name == "SharedDict")
         chart.text(left + width + 40, y + 4, name, bold=name == "SharedDict")
     return chart
+
+
+def peers(data: dict) -> Chart:
+    return dots(data, "rows", "Million operations per second, all processes together (logarithmic)")
+
+
+def zipf(data: dict) -> Chart:
+    return dots(data, "zipf", "Million operations per second, keys drawn from a Zipf distribution, s = 0.99 (logarithmic)")
 
 
 def lines(data: dict, section: str, title: str, below: str, label) -> Chart:
@@ -184,7 +193,7 @@ def writes(data: dict) -> Chart:
     return lines(data, "writes", title, "share of writes", lambda row: f'{row["writes"]} %')
 
 
-KINDS = {"core": core, "peers": peers, "processes": processes, "writes": writes}
+KINDS = {"core": core, "peers": peers, "processes": processes, "writes": writes, "zipf": zipf}
 
 
 def main() -> None:

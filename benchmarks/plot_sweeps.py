@@ -3,7 +3,8 @@
 
 usage: plot_sweeps.py FILE.json OUTPUT_DIRECTORY      (needs nothing but Python 3)
 
-size.json gives sizes.svg; items.json gives items.svg (time) and overhead.svg (bytes); latency.json gives latency.svg.
+size.json gives sizes.svg; items.json gives items.svg (time) and overhead.svg (bytes); latency.json gives latency.svg. The paths of what
+was drawn are printed.
 """
 import json
 import math
@@ -44,7 +45,7 @@ CHARTS = {
          pairs(["read", "write", "insert", "erase+insert", "get_many of 64", "for_each", "fetch_add, long->long"],
                ", private map")),
         ("overhead.svg", "Memory of an item beyond its key and value, against the number of items", "items", "bytes", "bytes",
-         [("overhead, 100-byte values", "16-byte keys, 100-byte values", 0, False),
+         [("overhead, 100-byte values", "100-byte values", 0, False),
           ("overhead, long->long", "long->long", 1, False)]),
     ],
     "latency": [
@@ -171,8 +172,10 @@ def main(source: str, directory: str) -> None:
                 points[(point["line"], field)].append((x_of(benchmark, point["x"]), point[field]))
     os.makedirs(directory, exist_ok=True)
     for chart in CHARTS[benchmark]:
-        with open(os.path.join(directory, chart[0]), "w", encoding="utf-8") as file:
+        path = os.path.join(directory, chart[0])
+        with open(path, "w", encoding="utf-8") as file:
             file.write(draw(benchmark, chart, points))
+        print(path)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ constexpr const char* kRowOptions =
     "  --value-size N    bytes of a value (default 100); keys have 16\n"
     "  --rounds N        measurements of each row and container, in turn (default 5)\n"
     "  --seconds S       length of a measurement (default 0.35)\n"
+    "  --repeats N       times that a measurement is repeated which other programs disturb (default 3)\n"
     "  --quick           3 short rounds with fewer items: does it work, not how fast is it\n"
     "  --json FILE       write the figures there, too\n";
 
@@ -41,6 +42,8 @@ inline bool take_row_option(Arguments& arguments, RowSettings& settings) {
     settings.rounds = arguments.number<std::size_t>(1, 1000);
   else if (arguments.is("--seconds"))
     settings.seconds = arguments.number(0.001, 60.0);
+  else if (arguments.is("--repeats"))
+    settings.repeats = arguments.number(0, 1000);
   else if (arguments.is("--quick"))
     settings.items = 10'000, settings.rounds = 3, settings.seconds = 0.03, settings.repeats = 0;
   else if (arguments.is("--json"))

@@ -99,6 +99,7 @@ class Report {
 constexpr const char* kOptions =
     "  --rounds N    measurements of each thing, in turn (default 5)\n"
     "  --seconds S   length of a measurement (default 0.2)\n"
+    "  --repeats N   times that a measurement is repeated which other programs disturb (default 3)\n"
     "  --large       the largest sizes, too\n"
     "  --quick       one short round of little: does it work, not how fast is it\n"
     "  --json FILE   write the figures there, too\n";
@@ -111,6 +112,8 @@ inline bool parse_arguments(Arguments arguments, Settings& settings) {
       settings.rounds = arguments.number(1, 1000);
     else if (arguments.is("--seconds"))
       settings.seconds = arguments.number(0.001, 60.0);
+    else if (arguments.is("--repeats"))
+      settings.repeats = arguments.number(0, 1000);
     else if (arguments.is("--json"))
       settings.json = arguments.value();
     else if (arguments.is("--large"))
@@ -127,8 +130,9 @@ inline bool parse_arguments(Arguments arguments, Settings& settings) {
 // The whole of main(). `measure` prints as it goes; what it throws ends the program with 1.
 inline int run(const std::string& program, const std::string& what_is_large, int argc, char** argv,
                const std::function<void(const Settings&, Quiet&, Report&)>& measure, const Settings& defaults = {}) {
-  const std::string usage = "usage: " + program + " [--rounds N] [--seconds S] [--large] [--quick] [--json FILE]\n" +
-                            kOptions + "large: " + what_is_large + "\n";
+  const std::string usage = "usage: " + program +
+                            " [--rounds N] [--seconds S] [--repeats N] [--large] [--quick] [--json FILE]\n" + kOptions +
+                            "large: " + what_is_large + "\n";
   const auto parse = [&](Settings& settings) { return parse_arguments(Arguments(argc, argv), settings); };
   const auto measure_all = [&](const Settings& settings) {
     std::array<double, 1> load{};

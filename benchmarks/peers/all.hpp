@@ -64,6 +64,11 @@ Peer private_map(const std::string& name, bool everywhere) {
           [](const Setting& s, std::size_t) { return run_with(std::make_shared<PrivateMap<Map>>(), s.data); }};
 }
 
+inline Peer slow(Peer peer) {
+  peer.slow = true;
+  return peer;
+}
+
 inline Peer not_built(const std::string& name) { return {name, false, "", nullptr, nullptr}; }
 
 inline std::vector<Peer> all_peers() {
@@ -76,19 +81,19 @@ inline std::vector<Peer> all_peers() {
 #endif
   all.push_back(interprocess<bi::interprocess_mutex>("mutex", true));
   all.push_back(interprocess<bi::interprocess_sharable_mutex>("sharable_mutex", false));
-  all.push_back(interprocess<bi::file_lock>("file_lock", false));
+  all.push_back(slow(interprocess<bi::file_lock>("file_lock", false)));
 #ifdef PEERS_LMDB
   all.push_back(lmdb());
 #else
   all.push_back(not_built("LMDB"));
 #endif
 #ifdef PEERS_REDIS
-  all.push_back(redis());
+  all.push_back(slow(redis()));
 #else
   all.push_back(not_built("Redis"));
 #endif
-  all.push_back(memcached());
-  all.push_back(manager());
+  all.push_back(slow(memcached()));
+  all.push_back(slow(manager()));
   return all;
 }
 

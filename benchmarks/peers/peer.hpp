@@ -40,6 +40,7 @@ struct Peer {
   std::string program;      // which has to be installed, and competes with the workers for the cores; empty: none
   std::function<std::unique_ptr<Host>(const Setting&)> host;
   std::function<Run(const Setting&, std::size_t worker)> open;  // in the worker; what it opens has all items then
+  bool slow = false;  // so many times slower than the others that less time tells as much
 };
 
 // How a worker runs the rows with a container.

@@ -48,14 +48,15 @@ struct Game {
 };
 
 Game random_game(std::mt19937_64& random) {
-  return {.players = 2 + random() % 5,
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  return {.players = 2 + below(5),
           .calls = 2000,
-          .keys = 1 + random() % kHotKeys,
+          .keys = 1 + below(kHotKeys),
           // With one shard, or several.
           .heap_size = random() % 2 == 0 ? std::size_t{127} * 1024 : std::size_t{4} << 20,
           .clock = random() % 4 == 0 ? ClockKind::counter : ClockKind::time,
           .inherit = random() % 2 == 0,
-          .kills = random() % 3};
+          .kills = below(3)};
 }
 
 struct Totals {

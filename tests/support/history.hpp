@@ -44,7 +44,7 @@ struct Operation {
   std::uint64_t operand = 0;  ///< what to store or to add
   std::uint64_t other = 0;    ///< the expected value of compare_exchange, the initial one of modify_or_insert
   std::uint64_t invoked = 0;
-  std::uint64_t returned = kNever;
+  alignas(8) std::uint64_t returned = kNever;
 
   bool undecided() const noexcept { return returned == kNever; }
 };

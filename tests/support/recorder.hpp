@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <shared_dict/detail/platform/word_ref.hpp>
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/history.hpp"
@@ -69,7 +70,7 @@ class Recorder {
     run(written);
     const std::uint64_t returned = now();
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    for (Operation& each : written) std::atomic_ref(each.returned).store(returned, std::memory_order_release);
+    for (Operation& each : written) shared_dict::detail::WordRef(each.returned).store(returned, std::memory_order_release);
   }
 
  private:

@@ -328,7 +328,7 @@ TEST_CASE("string keys may be given as literal, view or string") {
 
 TEST_CASE("d[key] compares with numbers of any type, with texts, and with another item") {
   const UniqueName name;
-  auto counters = SharedDict<std::string, std::int64_t>::create(name.str());
+  auto counters = SharedDict<std::string, std::int64_t>::create(name.str(), {.heap_size = kMiB});
   counters["three"] = 3;
   counters["four"] = 4;
   REQUIRE((counters["three"] == 3));
@@ -337,7 +337,7 @@ TEST_CASE("d[key] compares with numbers of any type, with texts, and with anothe
   REQUIRE((counters["three"] != counters["four"]));
   REQUIRE((counters["three"] == counters["three"]));
   const UniqueName other;
-  auto words = Words::create(other.str());
+  auto words = Words::create(other.str(), {.heap_size = kMiB});
   words["k"] = "text";
   REQUIRE((words["k"] == "text"));
   REQUIRE((words["k"] != std::string("texts")));

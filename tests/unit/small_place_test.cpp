@@ -59,7 +59,7 @@ bool holds(const Words& d, int from, int to) {
 TEST_CASE("a place filled to the brim by the dictionary refuses, keeps all, and goes on after an erase") {
   in_small_place([](const fs::path& place, const Say& say) {
     // A heap that the options allow and the place can't hold.
-    Words d = Words::create("name", {.heap_size = 1024 * kMiB, .directory = place});
+    Words d = Words::create("name", {.heap_size = 128 * kMiB, .directory = place});
     int end = fill(d, 0);
     say("stored " + std::to_string(end));
     if (end < 5000) return 10;
@@ -89,7 +89,7 @@ TEST_CASE("a place filled to the brim by the dictionary refuses, keeps all, and 
 
 TEST_CASE("a full place lets values be replaced by ones of the same size") {
   in_small_place([](const fs::path& place, const Say& say) {
-    Words d = Words::create("name", {.heap_size = 1024 * kMiB, .directory = place});
+    Words d = Words::create("name", {.heap_size = 128 * kMiB, .directory = place});
     const int end = fill(d, 0);
     if (end < 5000) return 10;
     int refused = 0;
@@ -107,7 +107,7 @@ TEST_CASE("a full place lets values be replaced by ones of the same size") {
 
 TEST_CASE("a place that someone else fills refuses, and serves again when there is space") {
   in_small_place([](const fs::path& place, const Say& say) {
-    Words d = Words::create("name", {.heap_size = 1024 * kMiB, .directory = place});
+    Words d = Words::create("name", {.heap_size = 128 * kMiB, .directory = place});
     for (int i = 0; i < 100; ++i) d.insert(key_of(i), value_of(i));
     write_ballast(place / "ballast");
     const int end = fill(d, 100);
@@ -142,7 +142,7 @@ TEST_CASE("a full place is no place for a new dictionary, and a refused creation
 
 TEST_CASE("several processes share what a full place has, and none is hurt") {
   in_small_place([](const fs::path& place, const Say& say) {
-    Words d = Words::create("name", {.heap_size = 1024 * kMiB, .directory = place});
+    Words d = Words::create("name", {.heap_size = 128 * kMiB, .directory = place});
     const auto churn = [&](int first) {
       // Inserts until refused, erases a third, and again: both meet the brim over and over.
       int begin = first;

@@ -75,7 +75,7 @@ void round_trip(std::size_t count) {
   const UniqueName other_name;
   const Files files;
   Random random(7);
-  Dict d = Dict::create(name.str());
+  Dict d = Dict::create(name.str(), {.heap_size = 16 * kMiB});
   for (std::size_t i = 0; i < count; ++i) d.insert(Family::key(i), Family::value(random));
   const auto saved = sorted_items(d);
   d.save(files.path);
@@ -94,7 +94,7 @@ void round_trip(std::size_t count) {
   SHARED_DICT_REQUIRE_SOUND(d);
 
   // Into a new one.
-  const Dict other = Dict::open_or_create(other_name.str(), {.load_from = files.path});
+  const Dict other = Dict::open_or_create(other_name.str(), {.heap_size = 16 * kMiB, .load_from = files.path});
   REQUIRE(sorted_items(other) == saved);
   SHARED_DICT_REQUIRE_SOUND(other);
   REQUIRE(files.alone());
@@ -375,7 +375,7 @@ TEST_CASE("a path with a NUL in it is refused, and the file that it begins with 
   REQUIRE(error_of([&] { d.save(cut, stop); }) == std::errc::invalid_argument);
   REQUIRE(error_of([&] { d.load(cut, stop); }) == std::errc::invalid_argument);
   const UniqueName other;
-  REQUIRE(error_of([&] { Texts::create(other.str(), {.load_from = cut}); }) == std::errc::invalid_argument);
+  REQUIRE(error_of([&] { Texts::create(other.str(), {.heap_size = kMiB, .load_from = cut}); }) == std::errc::invalid_argument);
   REQUIRE(error_of([&] { Texts::create(other.str(), {.directory = cut}); }) == errc::invalid_option);
   REQUIRE_THAT(message_of([&] { d.save(cut); }), Catch::Contains("with a NUL in it"));
   REQUIRE(read_file(files.path) == before);
