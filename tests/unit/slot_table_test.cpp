@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -129,6 +130,37 @@ TEST_CASE("a home bucket alone says where a new key goes, or that it takes the w
   REQUIRE_FALSE(place(1));  // it may stand behind the tombstone
   for (int i = 5; i < 9; ++i) f.add("key" + std::to_string(i), Fixture::hash(0, 1));
   REQUIRE_FALSE(place(2));  // it may stand in the next bucket
+}
+
+TEST_CASE("a full home bucket leaves it to the one behind it, also around the end, where a new key goes") {
+  const auto is = [](const std::optional<SlotTable::Position>& at, std::uint64_t bucket, std::uint32_t slot) {
+    return at && at->bucket == bucket && at->slot == slot;
+  };
+  for (const std::uint64_t home : {std::uint64_t{1}, kBuckets - 1}) {
+    Fixture f;
+    const std::uint64_t behind = (home + 1) % kBuckets;
+    const auto place = [&](std::uint64_t tag) { return f.table.free_behind_home(Fixture::hash(home, tag)); };
+    for (std::uint32_t i = 0; i < kSlotsPerBucket; ++i) {
+      REQUIRE_FALSE(place(50).has_value());  // home has room
+      f.table.store({home, i}, f.entry("home " + std::to_string(i), Fixture::hash(home, 100 + i)));
+    }
+    REQUIRE(is(place(50), behind, 0));
+    REQUIRE_FALSE(place(103).has_value());  // may be the key
+    f.table.store({behind, 0}, f.entry("behind", Fixture::hash(behind, 60)));
+    REQUIRE(is(place(50), behind, 1));
+    REQUIRE_FALSE(place(60).has_value());
+    f.table.store({behind, 0}, SlotWord::erased());
+    REQUIRE(is(place(60), behind, 0));
+    for (std::uint32_t i = 0; i < kSlotsPerBucket; ++i) f.table.store({behind, i}, f.entry("full", Fixture::hash(behind, 200 + i)));
+    REQUIRE_FALSE(place(50).has_value());  // the search goes on
+    f.table.store({home, 2}, SlotWord::erased());
+    REQUIRE_FALSE(place(50).has_value());
+  }
+  // A table of one bucket, which is behind itself.
+  Fixture f;
+  const SlotTable small(f.buckets.data(), 1);
+  for (std::uint32_t i = 0; i < kSlotsPerBucket; ++i) f.table.store({0, i}, f.entry("only", Fixture::hash(0, 100 + i)));
+  REQUIRE_FALSE(small.free_behind_home(Fixture::hash(0, 50)).has_value());
 }
 
 TEST_CASE("a search ends in a table without an empty slot") {
