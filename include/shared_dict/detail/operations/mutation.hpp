@@ -107,9 +107,15 @@ inline bool limit_near(const Segment& segment, const Growth& growth) noexcept {
          count_bytes(segment) + identity.shard_count * growth.bytes > identity.heap_size;
 }
 
+// The shards are counted one after the other: what was taken out of one and put into another meanwhile may count in both, or in none. So it is
+// counted again before anything is refused; heap_size may be passed by what is on its way.
 inline void require_bytes(const Writer& writer, std::uint64_t bytes) {
   const Segment& segment = writer.attachment.segment();
-  if (bytes == 0 || count_bytes(segment) + bytes <= segment.identity().heap_size) return;
+  if (bytes == 0) return;
+  for (int looks = 0; looks < 100; ++looks) {
+    if (count_bytes(segment) + bytes <= segment.identity().heap_size) return;
+    cpu_relax();
+  }
   fail(errc::heap_full, writer.attachment.name(),
        "its keys and values fill heap_size (" + std::to_string(segment.identity().heap_size) +
            " bytes): erase something, or create it with a larger Options::heap_size");
