@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and tests. Ends with ctest's summary.
 #   tests/run.sh                          what runs on every change
-#   tests/run.sh PART...                  instructions | clang | plain | asan | tsan | fuzz | critical | windows | consumer | default | mutants
+#   tests/run.sh PART...                  instructions | clang | plain | asan | tsan | fuzz | critical | windows | consumer | default | mutants | valgrind | x86-32
 #   tests/run.sh long SECONDS [PATTERN]   all that can go on for longer, or what of it has a name that contains PATTERN, for as long as
 #                                         SECONDS altogether: the test cases tagged [long], one after the other, the fuzzers, more
-#                                         flipped bits, all of them under the sanitizers, all mutants. Each prints what it did; what there
-#                                         is no time for is named.
+#                                         flipped bits, all of them under the sanitizers, all mutants, valgrind, 32 bits. Each prints what
+#                                         it did; what there is no time for is named.
 #
-# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `plain` and `mutants` run only when
-# they are asked for.
+# Parts and the test programs in them. Only `default` runs everything: compiling takes most of the time. `plain`, `mutants`, `valgrind` and
+# `x86-32` run only when they are asked for.
 declare -A programs=(
   [instructions]=""                      # what the main operations cost in instructions, under callgrind
   [clang]="steps"                        # clang, optimised, where its instructions matter; elsewhere it is unoptimised, under the sanitizers
@@ -18,15 +18,20 @@ declare -A programs=(
   [fuzz]="operations segment values"     # fuzzers, with clang's libFuzzer and the sanitizers of asan
   [critical]=""                          # the protocols broken in twenty places, one at a time: tests/mutants.py
   [mutants]=""                           # in all places, and the same tests with nothing broken
+  [valgrind]="unit"                      # valgrind's memcheck, which looks at each access to memory, of code without optimisation
+  [x86-32]="unit model processes crash"  # as 32-bit programs, without optimisation
   [windows]=""                           # Windows programs from the cross compiler, under wine
   [consumer]="fuzz"                      # install, use the package, make its documentation, and test what was installed
   [default]=""                           # g++, optimised, assertions on; all programs, the sources, the examples
 )
-declare -A presets=([clang]=clang [plain]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan)
+declare -A presets=([clang]=clang [plain]=plain-posix [asan]=clang-asan-ubsan [tsan]=clang-tsan [valgrind]=valgrind [x86-32]=x86-32)
 # What a sanitizer can't judge. TSan takes a look at all descriptors, as is needed to find Boost's, for a race with whoever opens or
 # closes one at that moment, and a thread of the parent for a leak of the forked child. UBSan needs descriptors to look at an object's type.
 # And `steps` isn't in asan: single steps through what ASan adds take a quarter of an hour. kill_points, which dies at each store, is.
+# memcheck rightly finds that a value with a gap is compared byte by byte where a compiler can't tell what is one (clang, without
+# __builtin_clear_padding, for a constructor that leaves a member without a value).
 declare -A not_judged=(
+  [valgrind]="what lies between the members of a value doesn't decide"
   [asan]='however few descriptors are free'
   [tsan]='lock files are closed on exec also when many threads|threads that open and close the same name at once|threads get and drop guards|a forked child can use its parent'
 )
@@ -61,6 +66,32 @@ run_programs() {
   if [ $status -eq 0 ]; then grep 'tests passed' "$log"; else cat "$log" >&2; fi
   rm -f "$log"
   return $status
+}
+
+# A part that is a build and some programs of it.
+ctest_part() {
+  local part=$1 preset=${presets[$1]} selected
+  read -ra selected <<< "${programs[$part]}"
+  configure_and_build "$preset" "${selected[@]}" || return 1
+  run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"} || return 1
+  show_counts "build/$preset/Testing/Temporary/LastTest.log"
+}
+
+# What a part needs beside what all do.
+set_up() {
+  case $1 in
+    clang | plain | asan | tsan | fuzz | critical | mutants | valgrind | x86-32) cmake/setup.sh clang ;;&
+    critical | mutants) cmake/setup.sh python3 ;;
+    windows) cmake/setup.sh g++-mingw-w64-x86-64-posix wine64 ;;
+    consumer) cmake/setup.sh gdb python3 doxygen clang-tidy iwyu ;;
+    default) # other ways to build, which share dictionaries with this one
+      cmake/setup.sh clang python3  # and python3 to look at the inspector's JSON
+      [ "$(dpkg --print-architecture 2> /dev/null)" != amd64 ] || cmake/setup.sh g++-multilib libc++-dev libc++abi-dev
+      ;;
+    asan | tsan | fuzz) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
+    valgrind) cmake/setup.sh valgrind ;;
+    x86-32) cmake/setup.sh g++-multilib ;;
+  esac
 }
 
 # fuzz NAME SECONDS: from what is in the repository on. What makes it fail is kept, and its path is told.
@@ -124,7 +155,8 @@ long_case() {
 }
 
 # What takes as long as it takes, in seconds on two cores. Without a pattern it is done if there is four times as long for all.
-declare -A lasts=(["more flipped bits"]=600 ["all flipped bits, under the sanitizers"]=1200 ["all mutants"]=900)
+declare -A lasts=(["more flipped bits"]=600 ["all flipped bits, under the sanitizers"]=1200 ["all mutants"]=900
+  ["valgrind"]=1200 ["32 bits"]=900)
 
 long_fixed() {
   local flipped='~[long]*flipped bit*'
@@ -134,7 +166,9 @@ long_fixed() {
       cmake/setup.sh clang libclang-rt-dev && configure_and_build clang-asan-ubsan flips &&
         long_case 1 build/clang-asan-ubsan/tests/shared_dict_flips "$flipped"
       ;;
-    *mutants) cmake/setup.sh clang python3 && python3 tests/mutants.py ;;
+    *mutants) set_up mutants && python3 tests/mutants.py ;;
+    valgrind) set_up valgrind && ctest_part valgrind ;;
+    "32 bits") set_up x86-32 && ctest_part x86-32 ;;
   esac
 }
 
@@ -193,19 +227,7 @@ for part in "${parts[@]}"; do
   [[ -v programs[$part] ]] || { echo "unknown part: $part; there are ${!programs[*]}" >&2; exit 2; }
 done
 cmake/setup.sh
-for part in "${parts[@]}"; do
-  case $part in
-    clang | plain | asan | tsan | fuzz | critical | mutants) cmake/setup.sh clang ;;&
-    critical | mutants) cmake/setup.sh python3 ;;
-    windows) cmake/setup.sh g++-mingw-w64-x86-64-posix wine64 ;;
-    consumer) cmake/setup.sh gdb python3 doxygen clang-tidy iwyu ;;
-    default) # other ways to build, which share dictionaries with this one
-      cmake/setup.sh clang python3  # and python3 to look at the inspector's JSON
-      [ "$(dpkg --print-architecture 2> /dev/null)" != amd64 ] || cmake/setup.sh g++-multilib libc++-dev libc++abi-dev
-      ;;
-    asan | tsan | fuzz) cmake/setup.sh libclang-rt-dev ;;  # where it exists; elsewhere it is a part of what clang brings
-  esac
-done
+for part in "${parts[@]}"; do set_up "$part"; done
 make_place
 
 declare -A passed=()
@@ -213,12 +235,7 @@ for part in "${parts[@]}"; do
   read -ra selected <<< "${programs[$part]}"
   began=$SECONDS
   case $part in
-    clang | plain | asan | tsan)
-      preset=${presets[$part]}
-      configure_and_build "$preset" "${selected[@]}"
-      run_programs "${selected[@]}" -- --preset "$preset" ${not_judged[$part]:+-E "${not_judged[$part]}"}
-      show_counts "build/$preset/Testing/Temporary/LastTest.log"
-      ;;
+    clang | plain | asan | tsan | valgrind | x86-32) ctest_part "$part" ;;
     fuzz)
       seconds=$((60 * ${#selected[@]} / jobs))  # a minute of a processor for each
       fuzz_all $((seconds > 60 ? seconds : 60))

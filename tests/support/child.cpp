@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <map>
 #include <stdexcept>
 #include <system_error>
@@ -68,7 +69,10 @@ std::string this_program() {
   if (::_NSGetExecutablePath(path.data(), &size) != 0) throw std::runtime_error("the path of this program is too long");
   return path.c_str();
 #else
-  return "/proc/self/exe";
+  // By its own path, as valgrind can't start /proc/self/exe; which is for a program that was built anew meanwhile.
+  std::error_code none;
+  const std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", none);
+  return std::filesystem::exists(path, none) ? path.string() : "/proc/self/exe";
 #endif
 }
 
