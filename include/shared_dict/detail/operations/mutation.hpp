@@ -127,7 +127,7 @@ inline void require_bytes(const Writer& writer, std::uint64_t bytes) {
 // What could never be stored is told before anything is tried.
 inline void require_storable(const Writer& writer, std::size_t key, std::size_t value) {
   const bool fits = key <= EntrySizes::kMaxKey && std::uint64_t{value} <= EntrySizes::kMaxValue &&
-                    key + value <= writer.attachment.segment().identity().heap_size;
+                    std::uint64_t{key} + value <= writer.attachment.segment().identity().heap_size;
   if (!fits) fail_too_large(writer.attachment, key, value);
 }
 
