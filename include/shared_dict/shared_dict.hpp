@@ -690,7 +690,7 @@ class SharedDict {
       const auto put = [&](const std::byte*) { return detail::word_of(value); };
       if (when.present && detail::change_in_place(writer, sought, put)) return detail::Stored::replaced;
     }
-    return detail::store_value(writer, sought, encoded_value.bytes(), when, detail::kInPlace<V>);
+    return detail::store_value(writer, sought, encoded_value.bytes(), when, detail::kReplacedInPlace<V>);
   }
 
   // f on the value, or on `initial` if it is missing; without either nothing happens.
