@@ -192,7 +192,7 @@ MUTANTS = [
            "unit/repair_test.cpp",
            critical=True),
     Mutant("the repair leaves the counts as they are", "operations/repair.hpp",
-           "  shard.items.store(blocks.size(), std::memory_order_relaxed);\n",
+           "  shard.items.store(blocks.size(), std::memory_order_release);\n",
            "",
            "steps/every_step_test.cpp|*of words*",
            critical=True),

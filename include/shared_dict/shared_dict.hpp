@@ -690,7 +690,7 @@ class SharedDict {
       const auto put = [&](const std::byte*) { return detail::word_of(value); };
       if (when.present && detail::change_in_place(writer, sought, put)) return detail::Stored::replaced;
     }
-    return detail::store_value(writer, sought, encoded_value.bytes(), when, detail::kInPlace<V>);
+    return detail::store_value(writer, sought, encoded_value.bytes(), when, detail::kReplacedInPlace<V>);
   }
 
   // f on the value, or on `initial` if it is missing; without either nothing happens.
@@ -754,8 +754,9 @@ inline bool remove(std::string_view name, const std::filesystem::path& directory
 /// Whether there is a dictionary of this name: persistent, or with somebody alive attached to it. False for a damaged one, and for one of
 /// another version of the library. `directory` is as Options::directory.
 ///
-/// Changes nothing and waits for no other process. Some system calls; for one of Lifetime::attached it maps the dictionary, and asks the
-/// processes that are attached until one is found alive.
+/// Changes no item and waits for no other process. Some system calls; for one of Lifetime::attached it maps the dictionary, and asks the
+/// processes that are attached until one is found alive. Where they are all dead, but one had forked a child that isn't attached yet, that is
+/// noted, and the child counts for a second more.
 /// \throws errc::invalid_name; errc::heap_full if this process has no room to look into it; Error in the system category if it can't be
 /// looked at.
 inline bool exists(std::string_view name, const std::filesystem::path& directory = {}) try {

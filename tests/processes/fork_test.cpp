@@ -315,6 +315,47 @@ TEST_CASE("a child that never comes keeps nobody from removing what its parent l
   REQUIRE(std::filesystem::is_empty(place.path()));
 }
 
+TEST_CASE("a batch that a dead process left damaged keeps nobody from removing the dictionary") {
+  const Place place;
+  const bool child_never_comes = GENERATE(false, true);
+  const Options options{.heap_size = 1 << 20, .lifetime = Lifetime::persistent, .directory = place.path()};
+  Forked parent([&](auto&&) {
+    Numbers d = Numbers::create("name", options);
+    const auto attachment =
+        detail::Lifecycle("name", place.path(), kHangDeadline)
+            .open(detail::OpenMode::attach, {}, detail::stored_types<std::uint64_t, std::uint64_t>());
+    if (child_never_comes) {
+      before_registering = [] { ::_exit(0); };
+      ::fork();
+      before_registering = nullptr;
+    }
+    detail::Shard& shard = attachment->segment().shard(0);
+    shard.lock = attachment->self().bits();
+    shard.intent = 8;
+    ::_exit(0);
+    return 0;
+  });
+  SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+  REQUIRE(remove("name", place.path()));
+  REQUIRE(std::filesystem::is_empty(place.path()));
+}
+
+TEST_CASE("exists says in the end that a dictionary has gone whose last member has forked a child that never came") {
+  const Place place;
+  const Options options{.heap_size = 1 << 20, .directory = place.path()};
+  Forked parent([&](auto&&) {
+    Numbers d = Numbers::create("name", options);
+    before_registering = [] { ::_exit(0); };
+    ::fork();
+    before_registering = nullptr;
+    ::_exit(0);
+    return 0;
+  });
+  SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+  REQUIRE(eventually([&] { return !exists("name", place.path()); }));
+  REQUIRE(list(place.path()).empty());
+}
+
 TEST_CASE("a child that ends without closing harms nobody") {
   const UniqueName name;
   Numbers d = Numbers::create(name.str(), {.heap_size = 1 << 20});

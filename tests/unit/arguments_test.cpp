@@ -422,3 +422,27 @@ TEST_CASE("integers of 128 bits are added as such, where the compiler takes them
   SUCCEED();
 }
 #endif
+
+TEST_CASE("values whose codec makes a word of them are replaced where they are") {
+  const test::UniqueName name;
+  auto d = SharedDict<int, Half>::create(name.str(), {.heap_size = 1 << 16});
+  for (const int key : {1, 2}) d.insert(key, Half{});
+  d.erase(2);  // its block is the one that another entry would get
+  const auto attachment = detail::Lifecycle(name.str(), {}, test::kHangDeadline)
+                              .open(detail::OpenMode::attach, {}, detail::stored_types<int, Half>());
+  const int one = 1;
+  const detail::EncodedKey<int> key(one);
+  const auto place = [&] {
+    std::uint64_t entry = 0;
+    const detail::Segment& segment = attachment->segment();
+    detail::visit_value(segment, name.str(), detail::hash_key(segment, key.bytes()),
+                        [&](const detail::StoredValue& value) { entry = value.entry; });
+    return entry;
+  };
+  const std::uint64_t before = place();
+  REQUIRE(before != 0);
+  REQUIRE_FALSE(d.insert_or_assign(1, Half{}));
+  REQUIRE(place() == before);
+  REQUIRE(d.assign(1, Half{}));
+  REQUIRE(place() == before);
+}

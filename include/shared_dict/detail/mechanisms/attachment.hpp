@@ -225,9 +225,17 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     return false;
   }
 
+  // Where nobody is alive: ends the time for such children, and does nothing else about the dead. (Cleaning up after them is of no use where the
+  // dictionary goes, and fails where it is damaged.) With the guard held.
+  void note_deaths() noexcept {
+    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) {
+      if (state_of(i).used()) note_death(i);
+    }
+  }
+
   std::uint32_t process_count() const noexcept {
     std::uint32_t count = 0;
-    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) count += state_of(i).used() && !forking(i).reaped() ? 1 : 0;
+    for (std::uint32_t i = 0; i < segment_.identity().max_processes; ++i) count += state_of(i).used() && !forking(i).dead() ? 1 : 0;
     return count;
   }
 
@@ -341,11 +349,15 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   void reap(std::uint32_t index, Kept kept = Kept::expecting) {
     clear_area(segment_, index);
     release_all(segment_, LockWord(index, state_of(index).generation()), name_);
-    if (!forking(index).reaped()) {
-      segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
-      forking(index).set_reaped();
-    }
+    note_death(index);
     if (kept == Kept::none || !forking(index).child_pending()) free_record(index);
+  }
+
+  // From now on its children are waited for as long as kForkPatience.
+  void note_death(std::uint32_t index) noexcept {
+    if (forking(index).dead()) return;
+    segment_.header().recoveries.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter for people
+    forking(index).set_dead();
   }
 
   Forking forking(std::uint32_t index) const noexcept { return Forking(segment_.record(index)); }

@@ -98,8 +98,8 @@ SHARED_DICT_HOT bool holds_key(const Segment& segment, SlotWord word, const KeyB
   return equal_racing(segment.at(offset + kWord), key.bytes.data(), key.bytes.size());
 }
 
-// The bytes themselves. In a function of its own: it needs all the registers.
-SHARED_DICT_COLD inline void write_parts(std::byte* key_at, Bytes key, std::byte* value_at, Bytes value) noexcept {
+// The bytes themselves.
+SHARED_DICT_APART inline void write_parts(std::byte* key_at, Bytes key, std::byte* value_at, Bytes value) noexcept {
   // [E1] release fence, pairs with [V1]: a reader that still copies the block's last contents, and gets a byte of the new ones,
   // then sees the version or the epoch that stepped before the block was freed.
   release_fence();

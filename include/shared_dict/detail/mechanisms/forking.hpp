@@ -1,7 +1,7 @@
 // What a process record says of its process's children: how many were forked that have no record of their own yet, and, once the process is
-// dead, that it was cleaned up after, and when.
+// dead, that it was found so, and when.
 //
-// One word, generation << 32 | cleaned up after << 31 | when << 16 | children, so that a late child doesn't count in a record that has
+// One word, generation << 32 | found dead << 31 | when << 16 | children, so that a late child doesn't count in a record that has
 // another owner by now. When is a time that all processes of the machine share; it may come round, and then a child is expected for a while more.
 #pragma once
 
@@ -29,12 +29,13 @@ class Forking {
   // One child more, or less, of the owner of that generation. (A fork that fails leaves one too many, as nothing tells; more than the word has
   // room for aren't counted.)
   void count(std::uint32_t generation, int change) noexcept {
-    std::uint64_t seen = word_.load(std::memory_order_relaxed);  // relaxed: a count, nothing is published with it
+    std::uint64_t seen = word_.load(std::memory_order_relaxed);  // relaxed: only where to begin
     do {
       if ((static_cast<std::uint32_t>(seen >> kGenerationAt) & LockWord::kGenerationMask) != generation) return;
       if ((seen & kChildren) == (change > 0 ? kChildren : 0)) return;
-    } while (!word_.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(std::int64_t{change}),
-                                          std::memory_order_relaxed));  // relaxed: as above
+      // [R4] release, pairs with [R5]: who sees a child counted no more sees the record that it has taken. relaxed on failure: as above
+    } while (!word_.compare_exchange_weak(seen, seen + static_cast<std::uint64_t>(std::int64_t{change}), std::memory_order_release,
+                                          std::memory_order_relaxed));
   }
 
   // Whether a child may still come: after its parent's death it is waited for as long as kForkPatience.
@@ -42,20 +43,20 @@ class Forking {
     const std::uint64_t word = bits();
     if ((word & kChildren) == 0) return false;
     const std::uint64_t passed = (now() - (word >> kWhenAt)) & kWhenMask;
-    return (word & kReaped) == 0 || passed <= static_cast<std::uint64_t>(kForkPatience / kWhenUnit);
+    return (word & kDead) == 0 || passed <= static_cast<std::uint64_t>(kForkPatience / kWhenUnit);
   }
 
-  // Whether its process is dead, and was cleaned up after.
-  bool reaped() const noexcept { return (bits() & kReaped) != 0; }
+  // Whether its process was found dead.
+  bool dead() const noexcept { return (bits() & kDead) != 0; }
 
-  // With the guard held.
-  void set_reaped() noexcept {
-    word_.fetch_or(kReaped | now() << kWhenAt, std::memory_order_relaxed);  // relaxed: with the guard held
+  // Once, with the guard held.
+  void set_dead() noexcept {
+    word_.fetch_or(kDead | now() << kWhenAt, std::memory_order_relaxed);  // relaxed: with the guard held
   }
 
  private:
   static constexpr unsigned kGenerationAt = 32;
-  static constexpr std::uint64_t kReaped = std::uint64_t{1} << 31;
+  static constexpr std::uint64_t kDead = std::uint64_t{1} << 31;
   static constexpr unsigned kWhenAt = 16;
   static constexpr std::uint64_t kWhenMask = 0x7fff;
   static constexpr std::uint64_t kChildren = 0xffff;
@@ -65,8 +66,10 @@ class Forking {
     return static_cast<std::uint64_t>(Clock::now().time_since_epoch() / kWhenUnit) & kWhenMask;
   }
 
-  // relaxed: a count that is looked at again.
-  std::uint64_t bits() const noexcept { return word_.load(std::memory_order_relaxed); }
+  std::uint64_t bits() const noexcept {
+    // [R5] acquire, pairs with [R4]: see count().
+    return word_.load(std::memory_order_acquire);
+  }
 
   Word64& word_;
 };

@@ -123,7 +123,7 @@ class Segment {
     const std::uint64_t known = known_bytes_.load(std::memory_order_relaxed);  // relaxed: see holds()
     const std::uint64_t begin = table.offset() - identity_.data_at;
     if (begin < known && (known - begin) / sizeof(Bucket) >> table.log2_buckets() != 0) [[likely]] return true;
-    return table.log2_buckets() < 40 && look_again(begin, table.buckets() * sizeof(Bucket));
+    return !table.none() && table.log2_buckets() < 40 && look_again(begin, table.buckets() * sizeof(Bucket));
   }
 
   // Puts memory behind 4096 bytes of a process's area. Can be repeated.

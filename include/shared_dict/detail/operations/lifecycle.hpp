@@ -86,8 +86,7 @@ class BasicLifecycle {
           if (error) finder_.cant("can't move " + place_.directory().string() + " away", error);
           return true;
         }
-        // Cleaning up after its parent ends the time for it.
-        attachment->reap_dead();
+        attachment->note_deaths();
         expects_child = attachment->expects_child();
         if (expects_child) continue;
       }
@@ -111,7 +110,7 @@ class BasicLifecycle {
     return find_or_map(found, guard);
   }
 
-  // Looks without the guard: waits for nobody.
+  // Looks without the guard, or with it if nobody has it: waits for nobody.
   bool exists() {
     Finding found = finder_.inspect();
     if (found.state != State::complete) return false;
@@ -119,8 +118,15 @@ class BasicLifecycle {
     const auto guard = guard_to_look();
     if (!guard) return false;
     const auto attachment = find_or_map(found, guard);
-    const std::scoped_lock probing(guard->process_mutex());
-    return attachment->anyone_alive() || attachment->expects_child();
+    const bool expects_child = attachment->expects_child();  // before: who is expected no more is seen alive
+    {
+      const std::scoped_lock probing(guard->process_mutex());
+      if (attachment->anyone_alive()) return true;
+    }
+    if (!expects_child) return false;
+    // Or those who only ask would expect it for ever.
+    if (const Guard::Hold hold = guard->try_hold(); hold && !attachment->anyone_alive()) attachment->note_deaths();
+    return true;
   }
 
  private:
@@ -403,7 +409,8 @@ class BasicLifecycle {
     if (found.state == State::complete) {
       attachment = find_or_map(found, guard);
       if (attachment->anyone_alive()) return;
-      if (attachment->expects_child()) return attachment->reap_dead();  // see remove()
+      attachment->note_deaths();
+      if (attachment->expects_child()) return;
     }
     PlacedFiles(place_).remove();
   }

@@ -210,12 +210,12 @@ class LockedShard {
   }
 
   void count_item(std::uint64_t bytes) noexcept {
-    count_items(get(shard_.items) + 1);
+    raise_items(get(shard_.items) + 1);
     count_bytes(bytes);
   }
   void count_bytes(std::uint64_t more) noexcept { set(shard_.stored_bytes, get(shard_.stored_bytes) + more); }
   void count_at_least(std::uint64_t items, std::uint64_t bytes) noexcept {
-    count_items(std::max(get(shard_.items), items));
+    raise_items(std::max(get(shard_.items), items));
     set(shard_.stored_bytes, std::max(get(shard_.stored_bytes), bytes));
   }
   void count_reused_tombstone() noexcept { set(shard_.tombstones, get(shard_.tombstones) - 1); }
@@ -298,8 +298,8 @@ class LockedShard {
     }
   }
 
-  // More than before. Insertions are counted before.
-  void count_items(std::uint64_t items) noexcept {
+  // Insertions are counted before. (Those of a load behind it; but that has all locks, and who counts has one.)
+  void raise_items(std::uint64_t items) noexcept {
     // [N8] release, pairs with [N7]: see were_too_many.
     shard_.items.store(items, std::memory_order_release);
   }

@@ -167,7 +167,7 @@ inline bool were_too_many(const Segment& segment, std::uint64_t items, std::uint
   // [N5] acquire fence, pairs with [N6]: what was taken out before those were put in is seen.
   acquire_fence();
   const bool too_many = count_items(segment) + items > most;
-  // [N7] acquire fence, pairs with [N8]: what was counted has its insertion counted, too.
+  // [N7] acquire fence, pairs with [N8], [N9]: what was counted has its insertion counted, too.
   acquire_fence();
   return too_many && sum_over_shards(segment, &Shard::insertions) == insertions;
 }

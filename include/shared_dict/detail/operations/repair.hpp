@@ -219,8 +219,9 @@ SHARED_DICT_COLD inline void repair_shard(const Writer& writer, Heap& heap, Shar
   if (!has_run) fail_corrupted(name, "a table isn't a run of its own");
   for (const std::uint32_t page : orphans) pool.give(page);
 
+  // [N9] release, pairs with [N7]: as [N8], of an item that the dead owner had put in.
+  shard.items.store(blocks.size(), std::memory_order_release);
   // relaxed, all: hints for others, released with the lock.
-  shard.items.store(blocks.size(), std::memory_order_relaxed);
   shard.tombstones.store(tombstones, std::memory_order_relaxed);
   shard.stored_bytes.store(stored, std::memory_order_relaxed);
   // [N4] release, pairs with [N2]: as [N3].

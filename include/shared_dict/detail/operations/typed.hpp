@@ -158,7 +158,11 @@ V decode_value(Bytes bytes, const std::string& name) {
 
 // Whether values are replaced by one store where they are (replaced_in_place() is the same, of a segment).
 template <class V>
-inline constexpr bool kInPlace = codec_traits<V>::plain && codec_traits<V>::fixed_size - 1 < kWord;
+inline constexpr bool kReplacedInPlace = codec_traits<V>::fixed_size - 1 < kWord;
+
+// Whether what replaces them can be made of the object's own bytes, too.
+template <class V>
+inline constexpr bool kInPlace = codec_traits<V>::plain && kReplacedInPlace<V>;
 
 // The bytes of a value that takes at most a word.
 using ValueWord = std::array<std::byte, kWord>;

@@ -26,6 +26,9 @@
 #define SHARED_DICT_COLD
 #endif
 
+// The same of code that is as frequent as its callers, but would leave them no registers.
+#define SHARED_DICT_APART SHARED_DICT_COLD
+
 namespace shared_dict::detail {
 
 // The only argument of templates that are templates so that a program that doesn't use them doesn't pay for compiling them: compilers
