@@ -68,7 +68,7 @@ TEST_CASE("an item that there is room for is not refused while others take items
   const std::vector<std::uint64_t> keys = locks.a_key_of_each_shard([](std::uint64_t i) { return kMost + i; });
   REQUIRE(keys.size() == 64);
   for (std::uint64_t i = 0; i < kMost - 3; ++i) d.insert(i, i);
-  for (const std::size_t i : {0, 31, 32}) d.insert(keys[i], 0);
+  for (const std::uint64_t key : {keys.front(), keys[31], keys[32]}) d.insert(key, 0);
 
   std::uint64_t moves = 0;
   for (Effort effort(12); effort.more();) {
