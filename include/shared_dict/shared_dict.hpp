@@ -47,6 +47,7 @@
 #include <shared_dict/detail/operations/storing.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
 #include <shared_dict/detail/operations/waiting.hpp>
+#include <shared_dict/detail/platform/compiler.hpp>
 #include <shared_dict/error.hpp>
 #include <shared_dict/item_iterator.hpp>
 #include <shared_dict/item_reference.hpp>
