@@ -80,6 +80,34 @@ void fork_and_end(Numbers& d, const SharedArea<Flags>& flags, int last) {
   ::_exit(0);
 }
 
+/// The parent's own registration comes through; its child's waits for `step`, and a little longer.
+void wait_in_child(int step) {
+  if ((*hold_up)->parent.load() == 0) return;  // the parent itself
+  eventually([&] { return (*hold_up)->parent.load() >= step; });
+  eventually([] { return false; }, std::chrono::milliseconds(100));
+}
+
+/// A parent that makes a dictionary with 10 under key 1, and ends before its child is attached, which `in_child` holds up.
+void create_fork_and_end(const Options& options, const SharedArea<Flags>& flags, void (*in_child)(), int last) {
+  hold_up = &flags;
+  before_registering = in_child;
+  Forked parent([&](auto&&) {
+    Numbers d = Numbers::create("name", options);
+    d.insert(1, 10);
+    fork_and_end(d, flags, last);
+    return Forked::kFailed;
+  });
+  before_registering = nullptr;
+  SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+}
+
+/// A child that ends before it is attached.
+void fork_in_vain() {
+  before_registering = [] { ::_exit(0); };
+  ::fork();
+  before_registering = nullptr;
+}
+
 bool others_see(const UniqueName& name) { return Child::start("fork: exists", {name.str()}).wait() == 1; }
 
 }  // namespace
@@ -204,20 +232,8 @@ TEST_CASE("a parent that is gone before its child is attached doesn't take the d
     const Place place;
     const SharedArea<Flags> flags;
     const Options options{.heap_size = 1 << 20, .directory = place.path()};
-    hold_up = &flags;
     // For as long as the next one can be expected to look, as it does not go on until the child is attached.
-    before_registering = [] {
-      if ((*hold_up)->parent.load() == 0) return;  // the parent itself
-      eventually([] { return false; }, std::chrono::milliseconds(100));
-    };
-    Forked parent([&](auto&&) {
-      Numbers d = Numbers::create("name", options);
-      d.insert(1, 10);
-      fork_and_end(d, flags, 2);
-      return Forked::kFailed;
-    });
-    before_registering = nullptr;
-    SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+    create_fork_and_end(options, flags, [] { wait_in_child(1); }, 2);
     Numbers d = which == Case::the_next_one_attaches ? Numbers::attach("name", options) : Numbers::open_or_create("name", options);
     REQUIRE(child_came_to(flags, 1));
     REQUIRE(d.get(1) == 11U);
@@ -234,11 +250,7 @@ TEST_CASE("a child isn't forgotten when others clean up after its parent before 
   d.insert(1, 10);
   hold_up = &flags;
   // Until the newcomer has been there, and this process is about to leave.
-  before_registering = [] {
-    if ((*hold_up)->parent.load() == 0) return;  // the parent itself
-    eventually([] { return (*hold_up)->parent.load() >= 2; });
-    eventually([] { return false; }, std::chrono::milliseconds(100));
-  };
+  before_registering = [] { wait_in_child(2); };
   Forked parent([&](auto&&) {
     static_cast<void>(d.size());
     fork_and_end(d, flags, 3);
@@ -268,20 +280,7 @@ TEST_CASE("a child counts before it is attached also for exists and remove, when
   const Place place;
   const SharedArea<Flags> flags;
   const Options options{.heap_size = 1 << 20, .directory = place.path()};
-  hold_up = &flags;
-  before_registering = [] {
-    if ((*hold_up)->parent.load() == 0) return;  // the parent itself
-    eventually([] { return (*hold_up)->parent.load() >= 2; });
-    eventually([] { return false; }, std::chrono::milliseconds(100));
-  };
-  Forked parent([&](auto&&) {
-    Numbers d = Numbers::create("name", options);
-    d.insert(1, 10);
-    fork_and_end(d, flags, 3);
-    return Forked::kFailed;
-  });
-  before_registering = nullptr;
-  SHARED_DICT_REQUIRE_ENDED_WELL(parent.wait());
+  create_fork_and_end(options, flags, [] { wait_in_child(2); }, 3);
   REQUIRE(exists("name", place.path()));
   REQUIRE(list(place.path()) == std::vector<std::string>{"name"});
   flags->parent = 2;
@@ -304,9 +303,7 @@ TEST_CASE("a child that never comes keeps nobody from removing what its parent l
   const Options options{.heap_size = 1 << 20, .lifetime = Lifetime::persistent, .directory = place.path()};
   Forked parent([&](auto&&) {
     Numbers d = Numbers::create("name", options);
-    before_registering = [] { ::_exit(0); };
-    ::fork();
-    before_registering = nullptr;
+    fork_in_vain();
     ::_exit(0);
     return 0;
   });
@@ -324,11 +321,7 @@ TEST_CASE("a batch that a dead process left damaged keeps nobody from removing t
     const auto attachment =
         detail::Lifecycle("name", place.path(), kHangDeadline)
             .open(detail::OpenMode::attach, {}, detail::stored_types<std::uint64_t, std::uint64_t>());
-    if (child_never_comes) {
-      before_registering = [] { ::_exit(0); };
-      ::fork();
-      before_registering = nullptr;
-    }
+    if (child_never_comes) fork_in_vain();
     detail::Shard& shard = attachment->segment().shard(0);
     shard.lock = attachment->self().bits();
     shard.intent = 8;
@@ -345,9 +338,7 @@ TEST_CASE("exists says in the end that a dictionary has gone whose last member h
   const Options options{.heap_size = 1 << 20, .directory = place.path()};
   Forked parent([&](auto&&) {
     Numbers d = Numbers::create("name", options);
-    before_registering = [] { ::_exit(0); };
-    ::fork();
-    before_registering = nullptr;
+    fork_in_vain();
     ::_exit(0);
     return 0;
   });
