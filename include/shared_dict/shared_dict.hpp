@@ -389,7 +389,7 @@ class SharedDict {
   /// and another process changed the value while some was looked for.
   template <class F>
   bool modify(Key key, F f) try {
-    return update_value(key, static_cast<V*>(nullptr), std::move(f)) == Outcome::replaced;
+    return update_value(key, static_cast<V*>(nullptr), std::move(f)) == detail::Stored::replaced;
   } catch (const detail::Failure& failure) {
     failure.leave("modify");
   }
@@ -397,7 +397,7 @@ class SharedDict {
   /// As modify; if the key is missing, f(V&) on `initial`, which is then stored. True if it was missing.
   template <class F>
   bool modify_or_insert(Key key, V initial, F f) try {
-    return update_value(key, std::addressof(initial), std::move(f)) == Outcome::inserted;
+    return update_value(key, std::addressof(initial), std::move(f)) == detail::Stored::inserted;
   } catch (const detail::Failure& failure) {
     failure.leave("modify_or_insert");
   }
@@ -606,8 +606,6 @@ class SharedDict {
   }
 
  private:
-  enum class Outcome { nothing, inserted, replaced };
-
   SharedDict(std::string_view name, std::shared_ptr<detail::Attachment> attachment, std::chrono::milliseconds timeout)
       : name_(name), attachment_(std::move(attachment)), timeout_(timeout) {}
 
@@ -696,9 +694,9 @@ class SharedDict {
 
   // f on the value, or on `initial` if it is missing; without either nothing happens.
   template <class F>
-  Outcome update_value(Key key, V* initial, F f) {
+  detail::Stored update_value(Key key, V* initial, F f) {
     const auto keep = attachment_;
-    Outcome outcome = Outcome::nothing;
+    detail::Stored outcome = detail::Stored::nothing;
     std::optional<V> value;
     std::optional<detail::Encoded<V, Traits>> bytes;
     std::optional<std::uint64_t> asked;  // the hash of what f was called with; 0 of nothing
@@ -706,7 +704,7 @@ class SharedDict {
     const detail::Bytes key_bytes = kept.encoded().bytes();
     const detail::Writer writer = writing();
     detail::change(writer, hashed(writer.attachment, kept.encoded()), [&](const detail::Bytes* current) {
-      outcome = Outcome::nothing;
+      outcome = detail::Stored::nothing;
       if (current == nullptr && initial == nullptr) return detail::Decision::keep();
       const detail::ActiveCallback mark(writer.attachment);
       const std::uint64_t now = current != nullptr ? detail::hash_bytes(current->data(), current->size(), 1) : 0;
@@ -724,7 +722,7 @@ class SharedDict {
         require_storable(writer, key_bytes.size(), bytes->bytes().size());
         asked = now;
       }
-      outcome = current != nullptr ? Outcome::replaced : Outcome::inserted;
+      outcome = current != nullptr ? detail::Stored::replaced : detail::Stored::inserted;
       return detail::Decision::store(bytes->bytes());
     });
     return outcome;
