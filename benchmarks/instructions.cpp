@@ -20,6 +20,9 @@ using Strings = shared_dict::SharedDict<std::string, std::string>;
 using Numbers = shared_dict::SharedDict<std::uint64_t, std::uint64_t>;
 
 constexpr std::size_t kItems = 20'000;
+constexpr std::size_t kBatch = 50;
+
+using Batch = std::vector<std::pair<std::string, std::string>>;
 
 struct Containers {
   Strings strings;
@@ -28,6 +31,7 @@ struct Containers {
   std::vector<std::string> missing;
   std::string value;
   std::string out;
+  std::vector<Batch> batches{};
   std::uint64_t sum = 0;  // so that nothing is left out
 };
 
@@ -70,6 +74,14 @@ extern "C" [[gnu::noinline]] void measured_for_each(Containers& c) {
   c.strings.for_each([&](const std::string& key, const std::string& value) { c.sum += key.size() + value.size(); });
 }
 
+extern "C" [[gnu::noinline]] void measured_iterate(Containers& c) {
+  for (const auto& [key, value] : c.strings) c.sum += key.size() + value.size();
+}
+
+extern "C" [[gnu::noinline]] void measured_update(Containers& c) {
+  for (const Batch& batch : c.batches) c.strings.update(batch);
+}
+
 int main() {
   try {
     const std::string name = "instructions." + std::to_string(::getpid());
@@ -77,6 +89,8 @@ int main() {
     for (std::size_t i = 0; i < kItems; ++i) {
       c.keys.push_back(key_of(i, '+'));
       c.missing.push_back(key_of(i, '-'));
+      if (i % kBatch == 0) c.batches.emplace_back();
+      c.batches.back().emplace_back(c.keys.back(), c.value);
     }
     measured_insert(c);
     measured_try_get(c);
@@ -86,6 +100,8 @@ int main() {
     measured_insert_or_assign(c);
     measured_get_many(c);
     measured_for_each(c);
+    measured_iterate(c);
+    measured_update(c);
     measured_erase(c);
     measured_insert_again(c);
     measured_insert_number(c);

@@ -7,8 +7,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
+#include <shared_dict/codec.hpp>
 #include <shared_dict/detail/bytes/layout.hpp>
 #include <shared_dict/detail/mechanisms/attachment.hpp>
 #include <shared_dict/detail/mechanisms/failure.hpp>
@@ -78,23 +80,36 @@ class ItemIterator {
  private:
   friend SharedDict<K, V>;
 
+  // Whether one item's object becomes the next one's: then strings keep their memory.
+  static constexpr bool kRefills = detail::key_codec_traits<K>::plain && detail::codec_traits<V>::plain &&
+                                   std::is_move_assignable_v<K> && std::is_move_assignable_v<V>;
+
   struct Walk {
     std::shared_ptr<detail::Attachment> attachment;
     std::string name;
     std::uint32_t next_shard = 0;
-    std::optional<detail::ShardScan> scan{};
+    detail::ShardScan scan{};
     std::size_t next = 0;
     std::optional<std::pair<K, V>> item{};
 
     bool advance() {
       const detail::Segment& segment = attachment->segment();
-      while (!scan || next == scan->size()) {
+      while (next == scan.size()) {
         if (next_shard == segment.identity().shard_count) return false;
-        scan.emplace(segment, name, next_shard++);
+        scan.read(segment, name, next_shard++);
         next = 0;
       }
-      item.emplace(detail::decode_key<K>(scan->key(next), name), detail::decode_value<V>(scan->value(next), name));
+      const detail::Bytes key = scan.key(next);
+      const detail::Bytes value = scan.value(next);
       ++next;
+      if constexpr (kRefills) {
+        if (item) {
+          detail::decode_over<K, detail::key_codec_traits<K>>(item->first, key, name);
+          detail::decode_over<V, detail::codec_traits<V>>(item->second, value, name);
+          return true;
+        }
+      }
+      item.emplace(detail::decode_key<K>(key, name), detail::decode_value<V>(value, name));
       return true;
     }
   };

@@ -514,10 +514,10 @@ class SharedDict {
     failure.leave("for_each");
   }
 
-  /// Copies of all keys; consistent as for_each, and as costly.
+  /// Copies of all keys, consistent as for_each. Values aren't copied, nor looked at.
   std::vector<K> keys() const try {
     std::vector<K> all;
-    scan_items([&](K&& key, V&&) { all.push_back(std::move(key)); });
+    scan(detail::ScanFor::keys, [&](detail::Bytes key, detail::Bytes) { all.push_back(detail::decode_key<K>(key, name_)); });
     return all;
   } catch (const detail::Failure& failure) {
     failure.leave("keys");
@@ -662,17 +662,27 @@ class SharedDict {
     }
   }
 
+  // f(Bytes key, Bytes value) for each item.
+  template <class F>
+  void scan(detail::ScanFor what, F f) const {
+    const auto keep = attachment_;
+    const auto& attachment = reading();
+    detail::ShardScan scan(what);
+    for (std::uint32_t shard = 0; shard < attachment.segment().identity().shard_count; ++shard) {
+      scan.read(attachment.segment(), name_, shard);
+      for (std::size_t i = 0; i < scan.size(); ++i) f(scan.key(i), scan.value(i));
+    }
+  }
+
   // f(K&&, V&&) for each item.
   template <class F>
   void scan_items(F f) const {
-    const auto keep = attachment_;
-    const auto& attachment = reading();
-    for (std::uint32_t shard = 0; shard < attachment.segment().identity().shard_count; ++shard) {
-      const detail::ShardScan scan(attachment.segment(), name_, shard);
-      for (std::size_t i = 0; i < scan.size(); ++i) {
-        f(detail::decode_key<K>(scan.key(i), name_), detail::decode_value<V>(scan.value(i), name_));
-      }
-    }
+    std::optional<K> key;
+    std::optional<V> value;
+    scan(detail::ScanFor::items, [&](detail::Bytes key_bytes, detail::Bytes value_bytes) {
+      K& k = detail::decode_into<K, detail::key_codec_traits<K>>(key, key_bytes, name_);
+      f(std::move(k), std::move(detail::decode_into<V, Traits>(value, value_bytes, name_)));
+    });
   }
 
   static void require_storable(const detail::Writer& writer, std::size_t key, std::size_t value) {

@@ -26,6 +26,20 @@ using Words = SharedDict<std::string, std::string>;
 using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
 using Iterator = Words::const_iterator;
 
+struct UnreadableError {};
+
+struct Unreadable {
+  std::string text;
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(text);
+  }
+  template <class Archive>
+  void load(Archive&) {
+    throw UnreadableError();
+  }
+};
+
 static_assert(std::input_iterator<Iterator>);
 static_assert(std::is_same_v<std::iter_value_t<Iterator>, std::pair<std::string, std::string>>);
 static_assert(std::is_same_v<decltype(std::declval<const Words&>().begin()), Iterator>);
@@ -98,6 +112,16 @@ TEST_CASE("every form of iteration gives each item exactly once") {
   std::sort(values.begin(), values.end());
   std::sort(expected_values.begin(), expected_values.end());
   REQUIRE(values == expected_values);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("keys alone are copied without a look at the values") {
+  const UniqueName name;
+  auto d = SharedDict<std::string, Unreadable>::create(name.str(), {.heap_size = 1 << 20});
+  for (int i = 0; i < 100; ++i) d.insert("key " + std::to_string(i), Unreadable{});
+  REQUIRE(d.keys().size() == 100);
+  REQUIRE_THROWS_AS(d.values(), UnreadableError);
+  REQUIRE_THROWS_AS(d.begin(), UnreadableError);
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 

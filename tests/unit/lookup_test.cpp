@@ -96,7 +96,7 @@ TEST_CASE("a damaged slot of the key's tag is corrupted") {
     slot.store(SlotWord(offset, SlotWord(slot.load()).tag()).bits());
     REQUIRE(d.refuses(key_of(5)));
     REQUIRE(test::error_of([&] { d.put(key_of(5), "new"); }) == errc::corrupted);
-    REQUIRE(test::error_of([&] { const ShardScan scan(d.segment(), "name", 0); }) == errc::corrupted);
+    REQUIRE(test::error_of([&] { ShardScan().read(d.segment(), "name", 0); }) == errc::corrupted);
     REQUIRE_FALSE(d.problems().empty());
   }
 }
@@ -129,7 +129,7 @@ TEST_CASE("damaged sizes of an entry are corrupted, or a miss of this one key") 
        {~std::uint64_t{0}, EntrySizes(4, EntrySizes::kMaxValue).bits(), EntrySizes(EntrySizes::kMaxKey, 0).bits()}) {
     store_word(sizes, bad);
     REQUIRE(d.refuses(key_of(5)));
-    REQUIRE(test::error_of([&] { const ShardScan scan(d.segment(), "name", 0); }) == errc::corrupted);
+    REQUIRE(test::error_of([&] { ShardScan().read(d.segment(), "name", 0); }) == errc::corrupted);
     REQUIRE_FALSE(d.problems().empty());
   }
   store_word(sizes, EntrySizes(5, 5).bits());
@@ -148,7 +148,7 @@ TEST_CASE("a damaged table word is corrupted") {
     d.shard().table.store(bad.bits());
     REQUIRE(d.refuses(key_of(5)));
     REQUIRE(test::error_of([&] { d.put(key_of(5), "new"); }) == errc::corrupted);
-    REQUIRE(test::error_of([&] { const ShardScan scan(d.segment(), "name", 0); }) == errc::corrupted);
+    REQUIRE(test::error_of([&] { ShardScan().read(d.segment(), "name", 0); }) == errc::corrupted);
     REQUIRE_FALSE(d.problems().empty());
   }
   d.shard().table.store(good.bits());
@@ -187,7 +187,7 @@ TEST_CASE("whatever bits are damaged, reading, scanning and the audit end and do
       if (code && code != errc::corrupted) FAIL(code.message());
       refused += code ? 1 : 0;
     }
-    const std::error_code code = test::error_of([&] { const ShardScan scan(d.segment(), "name", 0); });
+    const std::error_code code = test::error_of([&] { ShardScan().read(d.segment(), "name", 0); });
     if (code && code != errc::corrupted) FAIL(code.message());
     d.problems();
     store_word(at, good);

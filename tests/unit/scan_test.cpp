@@ -35,8 +35,9 @@ std::string text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data
 
 std::map<std::string, std::string> scan_all(const Dictionary& d, int& repeats) {
   std::map<std::string, std::string> all;
+  ShardScan scan;
   for (std::uint32_t shard = 0; shard < d.segment().identity().shard_count; ++shard) {
-    const ShardScan scan(d.segment(), "name", shard);
+    scan.read(d.segment(), "name", shard);
     for (std::size_t i = 0; i < scan.size(); ++i)
       repeats += all.emplace(text(scan.key(i)), text(scan.value(i))).second ? 0 : 1;
   }
@@ -63,7 +64,8 @@ TEST_CASE("a scan meets every item once, whatever its size") {
 TEST_CASE("copies are aligned for any ordinary type") {
   const Dictionary d({.heap_size = 1 << 16});
   for (int i = 0; i < 50; ++i) d.put(std::string(static_cast<std::size_t>(i), 'k'), "value");
-  const ShardScan scan(d.segment(), "name", 0);
+  ShardScan scan;
+  scan.read(d.segment(), "name", 0);
   REQUIRE(scan.size() == 50);
   for (std::size_t i = 0; i < scan.size(); ++i) {
     REQUIRE(reinterpret_cast<std::uintptr_t>(scan.key(i).data()) % 16 == 0);

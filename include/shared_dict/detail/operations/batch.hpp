@@ -18,7 +18,9 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/intent.hpp>
@@ -31,11 +33,7 @@ struct BatchItem {
   Bytes value;
 };
 
-inline int compare_bytes(Bytes a, Bytes b) noexcept {
-  const std::size_t shorter = std::min(a.size(), b.size());
-  if (const int order = shorter == 0 ? 0 : std::memcmp(a.data(), b.data(), shorter); order != 0) return order;
-  return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
-}
+inline bool is_same(Bytes a, Bytes b) noexcept { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0); }
 
 // A block of the shard's with these stores, which aren't published yet. Throws heap_full.
 inline std::uint64_t make_intent(const Segment& segment, LockedShard& shard, const std::vector<Intent::Store>& stores) {
@@ -56,9 +54,7 @@ class BasicBatch {
  public:
   // The bytes of the items outlive this.
   BasicBatch(const Writer& writer, std::vector<BatchItem> items)
-      : writer_(writer), segment_(writer.attachment.segment()), items_(std::move(items)) {
-    sort_and_drop_repeats();
-  }
+      : writer_(writer), segment_(writer.attachment.segment()), items_(std::move(items)) {}
 
   // All items, or an exception and none.
   void run() {
@@ -88,39 +84,56 @@ class BasicBatch {
     bool reused = false;      // a tombstone's slot
   };
 
+  // By shard, so that the locks come in order; equal keys in the order in which they were given. The place is worth as much as the whole hash
+  // for that, and what is sorted is short.
+  struct Place {
+    std::uint64_t place;  // the shard's bits of the hash, and those below
+    const BatchItem* item;
+
+    friend bool operator<(const Place& a, const Place& b) noexcept { return a.place != b.place ? a.place < b.place : a.item < b.item; }
+  };
+
   std::uint32_t shard_of(const BatchItem& item) const noexcept { return hash_shard(item.key.hash, segment_.identity().shard_count); }
 
-  // By shard, so that the locks come in order; of equal keys the last one counts.
-  void sort_and_drop_repeats() {
-    const auto same = [](const BatchItem& a, const BatchItem& b) {
-      return a.key.hash == b.key.hash && compare_bytes(a.key.bytes, b.key.bytes) == 0;
-    };
-    std::stable_sort(items_.begin(), items_.end(), [&](const BatchItem& a, const BatchItem& b) {
-      if (shard_of(a) != shard_of(b)) return shard_of(a) < shard_of(b);
-      if (a.key.hash != b.key.hash) return a.key.hash < b.key.hash;
-      return compare_bytes(a.key.bytes, b.key.bytes) < 0;
-    });
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < items_.size(); ++i) {
-      if (i + 1 < items_.size() && same(items_[i], items_[i + 1])) continue;
-      items_[kept++] = items_[i];
+  // Of equal keys the last one counts.
+  static bool is_overtaken(typename std::vector<Place>::const_iterator at, typename std::vector<Place>::const_iterator end) noexcept {
+    const KeyBytes& key = at->item->key;
+    for (auto later = std::next(at); later != end && later->place == at->place; ++later) {
+      if (later->item->key.hash == key.hash && is_same(later->item->key.bytes, key.bytes)) return true;
     }
-    items_.resize(kept);
+    return false;
   }
 
   void lock_shards() {
-    std::size_t count = 1;
-    for (std::size_t i = 1; i < items_.size(); ++i) count += shard_of(items_[i]) != shard_of(items_[i - 1]) ? 1 : 0;
+    std::vector<Place> places;
+    places.reserve(items_.size());
+    constexpr std::uint64_t kBelow = (std::uint64_t{1} << 48) - 1;
+    for (const BatchItem& item : items_) places.push_back({std::uint64_t{shard_of(item)} << 48 | (item.key.hash & kBelow), &item});
+    std::sort(places.begin(), places.end());
+    const auto starts_shard = [&](auto at) { return at == places.cbegin() || shard_of(*at->item) != shard_of(*std::prev(at)->item); };
+    std::size_t count = 0;
+    for (auto at = places.cbegin(); at != places.cend(); ++at) count += starts_shard(at) ? 1 : 0;
     shards_.reserve(count);
     steps_.reserve(items_.size());
-    for (const BatchItem& item : items_) {
-      if (shards_.empty() || shards_.back().index() != shard_of(item)) shards_.emplace_back(writer_, shard_of(item));
-      steps_.push_back({&shards_.back(), &item, {}});
+    for (auto at = places.cbegin(); at != places.cend(); ++at) {
+      if (starts_shard(at)) shards_.emplace_back(writer_, shard_of(*at->item));
+      if (!is_overtaken(at, places.cend())) steps_.push_back({&shards_.back(), at->item, {}});
     }
+  }
+
+  // Items lie in no order: their buckets are asked for kAhead items before they are looked for, their entries half as many before, so that
+  // several of them are on their way at a time.
+  void look_ahead(std::size_t step) const noexcept {
+    const auto at = [&](std::size_t i, auto f) {
+      if (i < steps_.size()) f(segment_.shard(steps_[i].shard->index()), steps_[i].item->key);
+    };
+    at(step + kAhead, [&](const Shard& shard, const KeyBytes& key) { prefetch_home(segment_, shard, key); });
+    at(step + kAhead / 2, [&](const Shard& shard, const KeyBytes& key) { glimpse(segment_, shard, key); });
   }
 
   // Which slot each item gets, and what that adds. Tables grow first, as slots move then.
   void plan() {
+    for (std::size_t i = 0; i < kAhead; ++i) look_ahead(i - kAhead);
     std::uint64_t bytes_added = 0;
     std::uint64_t bytes_gone = 0;
     growth_ = {};
@@ -128,12 +141,17 @@ class BasicBatch {
       LockedShard& shard = *first->shard;
       auto last = first;
       std::uint64_t added = 0;
-      for (; last != steps_.end() && last->shard == &shard; ++last) added += shard.find(last->item->key).found ? 0 : 1;
-      if (added != 0) shard.reserve(added);
+      for (; last != steps_.end() && last->shard == &shard; ++last) {
+        look_ahead(static_cast<std::size_t>(last - steps_.begin()));
+        last->found = shard.find(last->item->key);
+        added += last->found.found ? 0 : 1;
+      }
+      if (added != 0 && shard.reserve(added)) {
+        for (auto step = first; step != last; ++step) step->found = shard.find(step->item->key);
+      }
       const SlotTable slots = shard.table();
       std::unordered_set<std::uint64_t> taken;  // slots that a key of this batch gets
       for (; first != last; ++first) {
-        first->found = shard.find(first->item->key);
         if (first->found.found) {
           bytes_gone += first->found.entry.sizes.value();
           bytes_added += first->item->value.size();
@@ -217,9 +235,11 @@ class BasicBatch {
     step.shard->tell(item.key.hash);
   }
 
+  static constexpr std::size_t kAhead = 16;
+
   const Writer& writer_;
   const Segment& segment_;
-  std::vector<BatchItem> items_;
+  const std::vector<BatchItem> items_;
   std::vector<LockedShard> shards_;
   std::vector<Step> steps_;
   Growth growth_;

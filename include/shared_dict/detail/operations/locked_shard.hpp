@@ -221,12 +221,15 @@ class LockedShard {
   void count_reused_tombstone() noexcept { set(shard_.tombstones, get(shard_.tombstones) - 1); }
 
   // Room for `n` more keys, so that each finds a free slot and searches still end. Throws heap_full.
-  void reserve(std::uint64_t n) {
+  bool reserve(std::uint64_t n) {
+    bool moved = false;
     while (needs_room(n)) {
       const TableWord before = table_word();
       grow(n, get(shard_.items) + get(shard_.tombstones) + n < slot_count());
-      if (table_word() == before) return;  // no memory for a larger one, but this one will do
+      if (table_word() == before) break;  // no memory for a larger one, but this one will do
+      moved = true;
     }
+    return moved;
   }
 
   // Of how many buckets a new table for so many keys is, as a power of two.

@@ -3,10 +3,15 @@
 // Weakly consistent: what stays during the scan is met, exactly once; what comes or goes meanwhile may be. A scan copies the shard's
 // items as it goes, each validated as in lookup.hpp, and starts over if the table was exchanged. A key that was erased and inserted
 // again meanwhile may have been met at both places; the count of insertions tells, and then repeats are dropped.
+//
+// Entries lie in no order. So those of the buckets that follow are asked for while one is copied: several of them are on their way at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -17,14 +22,44 @@
 
 namespace shared_dict::detail {
 
+// Bytes that are added at the end, and aren't set to zero before.
+class Arena {
+ public:
+  std::byte* data() noexcept { return bytes_.get(); }
+  const std::byte* data() const noexcept { return bytes_.get(); }
+  std::size_t size() const noexcept { return size_; }
+
+  // Makes it longer or shorter. What stays is as it was.
+  void resize(std::size_t size) {
+    if (size > capacity_) {
+      const std::size_t capacity = std::max(size, 2 * capacity_);
+      auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
+      if (size_ != 0) std::memcpy(larger.get(), bytes_.get(), size_);
+      bytes_ = std::move(larger);
+      capacity_ = capacity;
+    }
+    size_ = size;
+  }
+
+ private:
+  std::unique_ptr<std::byte[]> bytes_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+enum class ScanFor { items, keys };
+
+// The items of one shard after the other; the memory stays.
 class ShardScan {
  public:
-  // Collects the items of shard `index`.
-  ShardScan(const Segment& segment, const std::string& name, std::uint32_t index) {
+  explicit ShardScan(ScanFor what = ScanFor::items) noexcept : values_(what == ScanFor::items) {}
+
+  // Collects the items of shard `index`, in place of those of the last one.
+  void read(const Segment& segment, const std::string& name, std::uint32_t index) {
     const Shard& shard = segment.shard(index);
     for (;;) {
       items_.clear();
-      arena_.clear();
+      arena_.resize(0);
       // [I1] acquire, pairs with [S1], [S4]: read before all slots; an insertion that is met later is seen in the second look, as its
       // slot word was read with acquire.
       const std::uint64_t insertions = shard.insertions.load(std::memory_order_acquire);
@@ -46,6 +81,7 @@ class ShardScan {
 
   std::size_t size() const noexcept { return items_.size(); }
   Bytes key(std::size_t i) const noexcept { return {arena_.data() + items_[i].key_at, items_[i].key_bytes}; }
+  // Empty if only the keys were asked for.
   Bytes value(std::size_t i) const noexcept { return {arena_.data() + items_[i].value_at, items_[i].value_bytes}; }
 
  private:
@@ -57,7 +93,9 @@ class ShardScan {
   bool collect(const Segment& segment, const std::string& name, const ShardView& view) {
     if (!segment.holds_table(view.table)) return false;
     const Bucket* const buckets = segment.buckets(view.table);
-    for (std::uint64_t at = 0; at < view.table.buckets(); ++at) {
+    const std::uint64_t count = view.table.buckets();
+    for (std::uint64_t at = 0; at < count; ++at) {
+      if (at + kAhead < count) ask_for(segment, buckets[at + kAhead]);
       for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
         while (!take(segment, view, buckets[at], slot)) {
           if (!same_epoch(view)) return false;
@@ -67,6 +105,12 @@ class ShardScan {
       }
     }
     return true;
+  }
+
+  void ask_for(const Segment& segment, const Bucket& bucket) const noexcept {
+    for (const auto& slot : bucket.slots) {
+      prefetch_entry(segment, SlotWord(slot.load(std::memory_order_relaxed)), likely_bytes_);  // relaxed: a hint
+    }
   }
 
   // Copies the entry of one slot, if it has one. False if it changed meanwhile, or if it is `impossible_`.
@@ -81,13 +125,14 @@ class ShardScan {
       return false;
     }
     const EntrySizes sizes = entry.sizes;
-    if (sizes.key() + sizes.value() > kTrustedBytes && !still_valid(view, bucket, version)) return false;
+    const std::uint64_t value = values_ ? sizes.value() : 0;
+    if (sizes.key() + value > kTrustedBytes && !still_valid(view, bucket, version)) return false;
     Item item{};
     item.key_at = arena_.size();
     item.key_bytes = static_cast<std::size_t>(sizes.key());
     item.value_at = item.key_at + static_cast<std::size_t>(round_up(sizes.key(), kAlign));
-    item.value_bytes = static_cast<std::size_t>(sizes.value());
-    arena_.resize(item.value_at + static_cast<std::size_t>(round_up(sizes.value(), kAlign)));
+    item.value_bytes = static_cast<std::size_t>(value);
+    arena_.resize(item.value_at + static_cast<std::size_t>(round_up(value, kAlign)));
     read_racing(arena_.data() + item.key_at, segment.at(word.offset() + kWord), item.key_bytes);
     read_racing(arena_.data() + item.value_at, segment.at(entry.value_at), item.value_bytes);
     if (!still_valid(view, bucket, version)) {
@@ -95,6 +140,7 @@ class ShardScan {
       return false;
     }
     items_.push_back(item);
+    likely_bytes_ = kWord + sizes.key() + value;
     return true;
   }
 
@@ -110,8 +156,12 @@ class ShardScan {
 
   static constexpr std::uint64_t kAlign = 16;  // copies of plain values begin where any ordinary type may
 
-  std::vector<std::byte> arena_;
+  static constexpr std::uint64_t kAhead = 3;   // buckets
+
+  const bool values_;
+  Arena arena_;
   std::vector<Item> items_;
+  std::uint64_t likely_bytes_ = kCacheLine;
   bool impossible_ = false;
 };
 

@@ -122,6 +122,17 @@ bool valid_object(const std::byte* bytes) noexcept {
                                    "another name for what they store), or the stored contents are damaged (audit() tells): nothing was changed");
 }
 
+// Whether it is a string or vector, stored as its elements are.
+template <class Traits>
+inline constexpr bool kIsSequence = Traits::plain && Traits::fixed_size == 0;
+
+// Fills a string or vector, which keeps its memory, with these bytes.
+template <class T, class Traits>
+void decode_sequence(T& object, Bytes bytes) {
+  std::byte* const to = Traits::prepare(object, bytes.size());
+  if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+}
+
 // The object that these bytes are. The bytes don't change.
 template <class T, class Traits>
 T decode(Bytes bytes, const std::string& name) {
@@ -135,8 +146,7 @@ T decode(Bytes bytes, const std::string& name) {
     } else {
       T object{};
       if constexpr (Traits::plain) {
-        std::byte* const to = Traits::prepare(object, bytes.size());
-        if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+        decode_sequence<T, Traits>(object, bytes);
       } else {
         Traits::decode(bytes, object);
       }
@@ -154,6 +164,32 @@ K decode_key(Bytes bytes, const std::string& name) {
 template <class V>
 V decode_value(Bytes bytes, const std::string& name) {
   return decode<V, codec_traits<V>>(bytes, name);
+}
+
+// Makes an object, which may have been moved from, the one that these bytes are: a string or vector keeps its memory.
+template <class T, class Traits>
+void decode_over(T& object, Bytes bytes, const std::string& name) {
+  if constexpr (kIsSequence<Traits>) {
+    try {
+      decode_sequence<T, Traits>(object, bytes);
+    } catch (const DecodeError& error) {
+      fail_undecodable(name, error);
+    }
+  } else {
+    object = decode<T, Traits>(bytes, name);
+  }
+}
+
+// The same of an object that may not be there yet, or can't be assigned to.
+template <class T, class Traits>
+T& decode_into(std::optional<T>& place, Bytes bytes, const std::string& name) {
+  if constexpr (kIsSequence<Traits>) {
+    if (place) {
+      decode_over<T, Traits>(*place, bytes, name);
+      return *place;
+    }
+  }
+  return place.emplace(decode<T, Traits>(bytes, name));
 }
 
 // Whether values are replaced by one store where they are (replaced_in_place() is the same, of a segment).
@@ -201,10 +237,17 @@ V wrapping_negate(V a) noexcept {
   }
 }
 
-// The bytes of many items, encoded one behind the other.
+// Whether what a range's iterator refers to is there as long as the range.
+template <class Range>
+inline constexpr bool kElementsStay = std::is_lvalue_reference_v<decltype(*std::begin(std::declval<const Range&>()))> &&
+                                      std::forward_iterator<decltype(std::begin(std::declval<const Range&>()))>;
+
+// The bytes of many items: those of strings, vectors and plain objects in the caller's range, where they stay; all others copied or
+// encoded, one behind the other.
 template <class K, class V>
 class EncodedItems {
  public:
+  // The range outlives this.
   template <class Range>
   EncodedItems(const Writer& writer, const Range& range) : segment_(writer.attachment.segment()) {
     for (const auto& [given_key, given_value] : range) {
@@ -214,32 +257,48 @@ class EncodedItems {
       const EncodedKey<K> key_bytes(key);
       const Encoded<V, codec_traits<V>> value_bytes(value);
       require_storable(writer, key_bytes.bytes().size(), value_bytes.bytes().size());
-      sizes_.emplace_back(key_bytes.bytes().size(), value_bytes.bytes().size());
-      for (const Bytes bytes : {key_bytes.bytes(), value_bytes.bytes()}) bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+      add<kElementsStay<Range> && kKeyStays<std::remove_cvref_t<decltype(given_key)>>>(key_bytes.bytes());
+      add<kElementsStay<Range> && codec_traits<V>::plain && std::is_same_v<std::remove_cvref_t<decltype(given_value)>, V>>(value_bytes.bytes());
     }
   }
 
-  // They refer to this.
+  // They refer to this, and to the range.
   std::vector<BatchItem> items() const {
     std::vector<BatchItem> items;
-    items.reserve(sizes_.size());
-    Bytes rest(bytes_);
-    const auto take = [&](std::size_t size) {
-      const Bytes taken = rest.first(size);
-      rest = rest.subspan(size);
+    items.reserve(parts_.size() / 2);
+    Bytes rest(copies_);
+    const auto take = [&](Bytes part) {
+      if (part.data() != nullptr) return part;
+      const Bytes taken = rest.first(part.size());
+      rest = rest.subspan(part.size());
       return taken;
     };
-    for (const auto& [key, value] : sizes_) {
-      const KeyBytes hashed = hash_key(segment_, take(key));
-      items.push_back({hashed, take(value)});
+    for (std::size_t i = 0; i < parts_.size(); i += 2) {
+      const KeyBytes hashed = hash_key(segment_, take(parts_[i]));
+      items.push_back({hashed, take(parts_[i + 1])});
     }
     return items;
   }
 
  private:
+  // Views and pointers refer to what stays as well.
+  template <class Given>
+  static constexpr bool kKeyStays = kIsStringKey<K> ? std::is_same_v<Given, K> || std::is_same_v<Given, std::string_view> || std::is_same_v<Given, const char*>
+                                                    : key_codec_traits<K>::plain && std::is_same_v<Given, K>;
+
+  template <bool stays>
+  void add(Bytes bytes) {
+    if constexpr (stays) {
+      parts_.push_back(bytes);
+    } else {
+      copies_.insert(copies_.end(), bytes.begin(), bytes.end());
+      parts_.emplace_back(static_cast<const std::byte*>(nullptr), bytes.size());
+    }
+  }
+
   const Segment& segment_;
-  std::vector<std::byte> bytes_;
-  std::vector<std::pair<std::size_t, std::size_t>> sizes_;
+  std::vector<std::byte> copies_;
+  std::vector<Bytes> parts_;  // key, value, key, value, ...; those without an address are the next ones in copies_
 };
 
 template <class K, class V>
