@@ -38,6 +38,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/operations/audit.hpp
     include/shared_dict/detail/operations/batch.hpp
     include/shared_dict/detail/operations/comparing.hpp
+    include/shared_dict/detail/operations/encoded_items.hpp
     include/shared_dict/detail/operations/finding.hpp
     include/shared_dict/detail/operations/identity.hpp
     include/shared_dict/detail/operations/inserting.hpp

@@ -213,8 +213,9 @@ int keys(const Arguments& arguments) {
     if (arguments.json) std::cout << "]\n";
   };
   if (arguments.json) std::cout << '[';
+  detail::ShardScan scan(detail::ScanFor::keys);
   for (std::uint32_t shard = 0; shard < dictionary.segment().shard_count() && std::cout; ++shard) try {
-    const detail::ShardScan scan(dictionary.segment(), dictionary.name(), shard);
+    scan.read(dictionary.segment(), dictionary.name(), shard);
     for (std::size_t i = 0; i < scan.size(); ++i) {
       const Shown key = type.show(scan.key(i));
       if (pattern != nullptr && ::fnmatch(pattern, key.text.c_str(), FNM_NOESCAPE) != 0) continue;

@@ -7,12 +7,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <type_traits>
+#include <type_traits>  // IWYU pragma: keep
 #include <utility>
 
 #include <shared_dict/codec.hpp>
 #include <shared_dict/detail/bytes/layout.hpp>
 #include <shared_dict/detail/mechanisms/attachment.hpp>
+#include <shared_dict/detail/mechanisms/entry.hpp>
 #include <shared_dict/detail/mechanisms/failure.hpp>
 #include <shared_dict/detail/mechanisms/segment.hpp>
 #include <shared_dict/detail/operations/scan.hpp>

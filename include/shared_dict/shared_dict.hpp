@@ -35,6 +35,7 @@
 #include <shared_dict/detail/operations/audit.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/comparing.hpp>
+#include <shared_dict/detail/operations/encoded_items.hpp>
 #include <shared_dict/detail/operations/finding.hpp>
 #include <shared_dict/detail/operations/inspection.hpp>
 #include <shared_dict/detail/operations/lifecycle.hpp>
