@@ -227,11 +227,11 @@ TEST_CASE("keys of one update that meet in a bucket find their places") {
 TEST_CASE("keys of one update that have the same hash are different keys, and the last value of each counts") {
   const StoredDictionary d;
   const auto text = [](const std::string& word) { return StoredDictionary::bytes(word); };
-  const std::string a = "a", b = "b", first = "first", second = "second", third = "third";
+  const std::string a = "a", b = "b", another = "another key", first = "first", second = "second", third = "third";
   const auto hash = d.key(a).hash;
   const detail::KeyBytes key_a{text(a), hash};
   const detail::KeyBytes key_b{text(b), hash};
-  const detail::KeyBytes other = d.key("another key");
+  const detail::KeyBytes other = d.key(another);
   detail::Batch(d.writer(), {{key_a, text(first)}, {key_b, text(first)}, {other, text(a)}, {key_a, text(second)}, {key_b, text(third)}, {key_a, text(third)}})
       .run();
   const auto value_of = [&](const detail::KeyBytes& key) {
@@ -245,7 +245,7 @@ TEST_CASE("keys of one update that have the same hash are different keys, and th
   REQUIRE(value_of(key_a) == third);
   REQUIRE(value_of(key_b) == third);
   REQUIRE(value_of(other) == a);
-  REQUIRE(d.shard_of(a).items == (d.shard_index(a) == d.shard_index("another key") ? 3U : 2U));
+  REQUIRE(d.shard_of(a).items == (d.shard_index(a) == d.shard_index(another) ? 3U : 2U));
 }
 
 TEST_CASE("an update that is refused has changed nothing") {
