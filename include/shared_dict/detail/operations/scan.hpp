@@ -33,7 +33,7 @@ class Arena {
   void resize(std::size_t size) {
     if (size > capacity_) {
       const std::size_t capacity = std::max(size, 2 * capacity_);
-      auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
+      std::unique_ptr<std::byte[]> larger(new std::byte[capacity]);  // std::make_unique sets it to zero, and libc++ 14 has no other
       if (size_ != 0) std::memcpy(larger.get(), bytes_.get(), size_);
       bytes_ = std::move(larger);
       capacity_ = capacity;
