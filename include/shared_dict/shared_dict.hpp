@@ -351,6 +351,9 @@ class SharedDict {
   /// Stores all items, pairs of key and value, in one step: other writers see none of them or all, and so does everybody after a crash at
   /// any instruction. If it throws, nothing has happened. Of a key that comes several times the last value counts. Readers, who wait for nobody, may
   /// see the items come one after the other. Holds the locks of all shards that it touches; linear in the number of items.
+  ///
+  /// The range is gone through once. Where its iterators are forward iterators and refer to their elements, strings, vectors and plain objects in
+  /// these aren't copied before they are stored: as for all forward iterators, an element is there as long as the range, and no step changes it.
   template <class Range>
   void update(const Range& items) try {
     const auto keep = attachment_;

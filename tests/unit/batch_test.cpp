@@ -18,6 +18,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -38,6 +40,14 @@ using namespace shared_dict;
 using namespace shared_dict::test;
 
 namespace {
+struct MadePair;
+}
+template <>
+struct std::tuple_size<MadePair> : std::integral_constant<std::size_t, 2> {};
+template <std::size_t index>
+struct std::tuple_element<index, MadePair> : std::type_identity<std::string> {};
+
+namespace {
 
 using Numbers = SharedDict<std::uint64_t, std::uint64_t>;
 using Words = SharedDict<std::string, std::string>;
@@ -50,6 +60,27 @@ Contents contents_of(const Words& d) {
   for (const auto& [key, value] : d) contents.emplace(key, value);
   return contents;
 }
+
+/// A range that loops find by its namespace's functions only.
+struct FreeRange {
+  std::vector<std::pair<std::string, std::string>> items;
+};
+auto begin(const FreeRange& range) { return range.items.begin(); }
+auto end(const FreeRange& range) { return range.items.end(); }
+
+/// A pair whose parts are made when they are asked for.
+struct MadePair {
+  int number;
+  template <std::size_t index>
+  std::string get() const {
+    return (index == 0 ? "a key that is longer than what a string holds itself " : "a value that is longer than that ") + std::to_string(number);
+  }
+};
+
+struct BitFields {
+  std::uint32_t key : 20;
+  std::uint32_t value : 12;
+};
 
 /// `update` is refused with `code`, and nothing of it has happened.
 template <class Update>
@@ -136,6 +167,9 @@ TEST_CASE("anything to iterate over that has pairs can be an update") {
   with(std::vector<std::pair<std::string_view, std::string>>{{"h", "10"}});
   with(std::initializer_list<std::pair<std::string, std::string>>{{"i", "11"}});
   with(MadeRange(50, [](int i) { return std::pair("made " + std::to_string(i), std::to_string(i * i)); }));
+  with(std::vector<std::tuple<std::string_view, std::string>>{{std::string_view(), ""}});
+  with(FreeRange{{{"j", "12"}}});
+  with(std::vector<MadePair>{{1}, {2}, {3}});
   with(d.items());
   // Its own items, read while it is changed.
   const UniqueName other_name;
@@ -144,6 +178,17 @@ TEST_CASE("anything to iterate over that has pairs can be an update") {
   REQUIRE(contents_of(other) == expected);
   SHARED_DICT_REQUIRE_SOUND(d);
   SHARED_DICT_REQUIRE_SOUND(other);
+}
+
+TEST_CASE("an update takes bit fields as keys and values") {
+  const UniqueName name;
+  auto d = SharedDict<std::uint32_t, std::uint32_t>::create(name.str(), {.heap_size = 1 << 20});
+  d.update(std::vector<BitFields>{{1, 11}, {2, 22}, {3, 33}});
+  REQUIRE(d.size() == 3);
+  REQUIRE(d.at(1) == 11);
+  REQUIRE(d.at(2) == 22);
+  REQUIRE(d.at(3) == 33);
+  SHARED_DICT_REQUIRE_SOUND(d);
 }
 
 TEST_CASE("an update takes keys and values of any type") {
