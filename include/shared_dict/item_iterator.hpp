@@ -48,7 +48,8 @@ class ItemIterator {
   pointer operator->() const { return &*walk_->item; }
 
   /// Steps to the next item. Requires that this isn't the end. Constant time and the copy; linear in a shard's size where it comes to the next
-  /// shard. \throws errc::corrupted; what K and V throw when they are decoded.
+  /// shard. \throws errc::corrupted; what K and V throw when they are decoded. Then the item is of no meaning, and the next step passes over
+  /// what can't be read: one item, or one shard's.
   ItemIterator& operator++() try {
     if (!walk_->advance()) walk_.reset();
     return *this;
@@ -97,8 +98,8 @@ class ItemIterator {
       const detail::Segment& segment = attachment->segment();
       while (next == scan.size()) {
         if (next_shard == segment.identity().shard_count) return false;
+        next = 0;  // first: if this throws, there is no item, and the next step goes to the shard behind
         scan.read(segment, name, next_shard++);
-        next = 0;
       }
       const detail::Bytes key = scan.key(next);
       const detail::Bytes value = scan.value(next);

@@ -2,10 +2,14 @@
 // an input iterator.
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -39,6 +43,25 @@ struct Unreadable {
     throw UnreadableError();
   }
 };
+
+/// Holds its text elsewhere, and nothing when it was moved from.
+struct Elsewhere {
+  std::unique_ptr<std::string> text = std::make_unique<std::string>();
+};
+
+}  // namespace
+
+template <>
+struct shared_dict::codec<Elsewhere> {
+  static constexpr bool plain = true;
+  static std::span<const std::byte> bytes(const Elsewhere& object) noexcept { return std::as_bytes(std::span<const char>(*object.text)); }
+  static std::byte* prepare(Elsewhere& object, std::size_t n) {
+    object.text->resize(n);
+    return reinterpret_cast<std::byte*>(object.text->data());
+  }
+};
+
+namespace {
 
 static_assert(std::input_iterator<Iterator>);
 static_assert(std::is_same_v<std::iter_value_t<Iterator>, std::pair<std::string, std::string>>);
@@ -122,6 +145,48 @@ TEST_CASE("keys alone are copied without a look at the values") {
   REQUIRE(d.keys().size() == 100);
   REQUIRE_THROWS_AS(d.values(), UnreadableError);
   REQUIRE_THROWS_AS(d.begin(), UnreadableError);
+  SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("what can't be filled again once it was moved from is made anew") {
+  const UniqueName name;
+  auto d = SharedDict<int, Elsewhere>::create(name.str(), {.heap_size = 1 << 20});
+  for (int i = 0; i < 10; ++i) d.insert(i, {std::make_unique<std::string>("text")});
+  int met = 0;
+  for (const Elsewhere& value : d.values()) met += *value.text == "text" ? 1 : 0;
+  for (const auto& [key, value] : d.items()) met += *value.text == "text" ? 1 : 0;
+  for (auto at = d.begin(); at != d.end();) met += *(*at++).second.text == "text" ? 1 : 0;
+  REQUIRE(met == 30);
+}
+
+TEST_CASE("an iterator that has met damage goes on behind it") {
+  const UniqueName name;
+  Words d = Words::create(name.str(), {.heap_size = 16 << 20});
+  for (int i = 0; i < 2000; ++i) d.insert("key " + std::to_string(i), "value");
+  const auto attachment = detail::Lifecycle(name.str(), {}, std::chrono::seconds(10))
+                              .open(detail::OpenMode::attach, {}, detail::stored_types<std::string, std::string>(), {});
+  const detail::Segment& segment = attachment->segment();
+  REQUIRE(segment.shard_count() > 2);
+  // In the middle of its table, so that some of its items have been met before.
+  const auto middle = [&](std::uint32_t shard) -> detail::Word64& {
+    const detail::TableWord table(segment.shard(shard).table.load());
+    return segment.buckets(table)[table.buckets() / 2].slots[0];
+  };
+  std::size_t left = d.size();
+  std::vector<std::uint64_t> before;
+  for (std::uint32_t shard = 1; shard < segment.shard_count(); shard += 2) {
+    left -= static_cast<std::size_t>(segment.shard(shard).items.load());
+    before.push_back(middle(shard).exchange(0x0001'7fff'ffff'fff8));
+  }
+  std::set<std::string> met;
+  std::size_t refused = 0;
+  for (auto at = d.begin(); at != d.end();) {
+    met.insert(at->first);
+    while (error_of([&] { ++at; }) == errc::corrupted) ++refused;
+  }
+  REQUIRE(met.size() == left);
+  REQUIRE(refused == before.size());
+  for (std::uint32_t shard = 1; shard < segment.shard_count(); shard += 2) middle(shard).store(before[shard / 2]);
   SHARED_DICT_REQUIRE_SOUND(d);
 }
 

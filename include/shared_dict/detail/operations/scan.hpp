@@ -54,8 +54,8 @@ class ShardScan {
  public:
   explicit ShardScan(ScanFor what = ScanFor::items) noexcept : values_(what == ScanFor::items) {}
 
-  // Collects the items of shard `index`, in place of those of the last one.
-  void read(const Segment& segment, const std::string& name, std::uint32_t index) {
+  // Collects the items of shard `index`, in place of those of the last one. If it throws there are none.
+  void read(const Segment& segment, const std::string& name, std::uint32_t index) try {
     const Shard& shard = segment.shard(index);
     for (;;) {
       items_.clear();
@@ -77,6 +77,9 @@ class ShardScan {
       if (shard.insertions.load(std::memory_order_relaxed) != insertions) drop_repeats();  // relaxed: as above
       return;
     }
+  } catch (...) {
+    items_.clear();
+    throw;
   }
 
   std::size_t size() const noexcept { return items_.size(); }

@@ -121,9 +121,10 @@ bool valid_object(const std::byte* bytes) noexcept {
                                    "another name for what they store), or the stored contents are damaged (audit() tells): nothing was changed");
 }
 
-// Whether it is a string or vector, stored as its elements are.
-template <class Traits>
-inline constexpr bool kIsSequence = Traits::plain && Traits::fixed_size == 0;
+// Whether it is a string or vector, stored as its elements are. Not what a user's codec says to be one: that may not be able to fill an object
+// that was moved from, nor one that has been used.
+template <class T, class Traits>
+inline constexpr bool kIsSequence = Traits::plain && Traits::fixed_size == 0 && !kHasUserCodec<T>;
 
 // Fills a string or vector, which keeps its memory, with these bytes.
 template <class T, class Traits>
@@ -168,7 +169,7 @@ V decode_value(Bytes bytes, const std::string& name) {
 // Makes an object, which may have been moved from, the one that these bytes are: a string or vector keeps its memory.
 template <class T, class Traits>
 void decode_over(T& object, Bytes bytes, const std::string& name) {
-  if constexpr (kIsSequence<Traits>) {
+  if constexpr (kIsSequence<T, Traits>) {
     try {
       decode_sequence<T, Traits>(object, bytes);
     } catch (const DecodeError& error) {
@@ -182,7 +183,7 @@ void decode_over(T& object, Bytes bytes, const std::string& name) {
 // The same of an object that may not be there yet, or can't be assigned to.
 template <class T, class Traits>
 T& decode_into(std::optional<T>& place, Bytes bytes, const std::string& name) {
-  if constexpr (kIsSequence<Traits>) {
+  if constexpr (kIsSequence<T, Traits>) {
     if (place) {
       decode_over<T, Traits>(*place, bytes, name);
       return *place;
