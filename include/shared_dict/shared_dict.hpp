@@ -527,7 +527,7 @@ class SharedDict {
     failure.leave("keys");
   }
 
-  /// Copies of all values, as keys(). The one at an index needn't be that of the key at the same index of another call's.
+  /// Copies of all values, consistent as for_each. The one at an index needn't be that of the key at the same index of another call's.
   std::vector<V> values() const try {
     std::vector<V> all;
     scan_items([&](K&&, V&& value) { all.push_back(std::move(value)); });
@@ -536,7 +536,7 @@ class SharedDict {
     failure.leave("values");
   }
 
-  /// Copies of all items, as keys().
+  /// Copies of all items, consistent as for_each.
   std::vector<std::pair<K, V>> items() const try {
     std::vector<std::pair<K, V>> all;
     scan_items([&](K&& key, V&& value) { all.emplace_back(std::move(key), std::move(value)); });

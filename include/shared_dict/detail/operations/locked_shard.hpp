@@ -220,7 +220,7 @@ class LockedShard {
   }
   void count_reused_tombstone() noexcept { set(shard_.tombstones, get(shard_.tombstones) - 1); }
 
-  // Room for `n` more keys, so that each finds a free slot and searches still end. Throws heap_full.
+  // Room for `n` more keys, so that each finds a free slot and searches still end. Whether slots have moved. Throws heap_full.
   bool reserve(std::uint64_t n) {
     bool moved = false;
     while (needs_room(n)) {
