@@ -13,6 +13,7 @@
 #include <shared_dict/codec.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
+#include <shared_dict/detail/platform/compiler.hpp>
 
 namespace shared_dict::detail {
 
@@ -80,7 +81,7 @@ class EncodedItems {
   static constexpr bool kKeyStays = kIsStringKey<K> ? std::is_same_v<Given, K> || std::is_same_v<Given, std::string_view> || std::is_same_v<Given, const char*>
                                                     : key_codec_traits<K>::plain && std::is_same_v<Given, K>;
 
-  void add(Bytes bytes, bool stay) {
+  SHARED_DICT_HOT void add(Bytes bytes, bool stay) {
     if (stay) {
       parts_.push_back(bytes);
     } else {
