@@ -351,9 +351,7 @@ class SharedDict {
   /// Stores all items, pairs of key and value, in one step: other writers see none of them or all, and so does everybody after a crash at
   /// any instruction. If it throws, nothing has happened. Of a key that comes several times the last value counts. Readers, who wait for nobody, may
   /// see the items come one after the other. Holds the locks of all shards that it touches; linear in the number of items.
-  ///
-  /// The range is gone through once. Where its iterators are forward iterators and refer to their elements, strings, vectors and plain objects in
-  /// these aren't copied before they are stored: as for all forward iterators, an element is there as long as the range, and no step changes it.
+  /// The range is gone through once, and its items are copied before they are stored.
   template <class Range>
   void update(const Range& items) try {
     const auto keep = attachment_;
@@ -681,12 +679,9 @@ class SharedDict {
   // f(K&&, V&&) for each item.
   template <class F>
   void scan_items(F f) const {
-    std::optional<K> key;
-    std::optional<V> value;
-    scan(detail::ScanFor::items, [&](detail::Bytes key_bytes, detail::Bytes value_bytes) {
-      K& k = detail::decode_into<K, detail::key_codec_traits<K>>(key, key_bytes, name_);
-      f(std::move(k), std::move(detail::decode_into<V, Traits>(value, value_bytes, name_)));
-    });
+    detail::Decoder<K, detail::key_codec_traits<K>> key;
+    detail::Decoder<V, Traits> value;
+    scan(detail::ScanFor::items, [&](detail::Bytes key_bytes, detail::Bytes value_bytes) { f(key(key_bytes, name_), value(value_bytes, name_)); });
   }
 
   static void require_storable(const detail::Writer& writer, std::size_t key, std::size_t value) {

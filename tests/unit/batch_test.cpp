@@ -170,6 +170,10 @@ TEST_CASE("anything to iterate over that has pairs can be an update") {
   with(std::vector<std::tuple<std::string_view, std::string>>{{std::string_view(), ""}});
   with(FreeRange{{{"j", "12"}}});
   with(std::vector<MadePair>{{1}, {2}, {3}});
+  std::pair<std::string, std::string> scratch;
+  with(MadeRange(3, [&](int i) -> const std::pair<std::string, std::string>& {
+    return scratch = {"a key that is made where the last one was " + std::to_string(i), std::to_string(i)};
+  }));
   with(d.items());
   // Its own items, read while it is changed.
   const UniqueName other_name;

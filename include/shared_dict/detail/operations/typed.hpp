@@ -180,17 +180,29 @@ void decode_over(T& object, Bytes bytes, const std::string& name) {
   }
 }
 
-// The same of an object that may not be there yet, or can't be assigned to.
+// Decodes one object after the other, each to be moved from or looked at before the next: strings and vectors into one place.
 template <class T, class Traits>
-T& decode_into(std::optional<T>& place, Bytes bytes, const std::string& name) {
-  if constexpr (kIsSequence<T, Traits>) {
-    if (place) {
-      decode_over<T, Traits>(*place, bytes, name);
-      return *place;
+class Decoder {
+  static constexpr bool kOnePlace = kIsSequence<T, Traits>;
+  struct Nothing {};
+
+ public:
+  std::conditional_t<kOnePlace, T&&, T> operator()(Bytes bytes, const std::string& name) {
+    if constexpr (kOnePlace) {
+      if (place_) {
+        decode_over<T, Traits>(*place_, bytes, name);
+      } else {
+        place_.emplace(decode<T, Traits>(bytes, name));
+      }
+      return std::move(*place_);
+    } else {
+      return decode<T, Traits>(bytes, name);
     }
   }
-  return place.emplace(decode<T, Traits>(bytes, name));
-}
+
+ private:
+  [[no_unique_address]] std::conditional_t<kOnePlace, std::optional<T>, Nothing> place_;
+};
 
 // Whether values are replaced by one store where they are (replaced_in_place() is the same, of a segment).
 template <class V>
