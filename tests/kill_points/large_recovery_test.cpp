@@ -44,11 +44,15 @@ struct Progress {
 
 // What the repairer's kill points look at.
 const detail::Shard* under_repair = nullptr;
+std::uint64_t dead_owner = 0;  ///< as the shard's lock names it
 std::uint64_t stores = 0;
 std::uint64_t stop_at = 0;  ///< 0: nowhere
 
+/// The shard is marked before its dead owner's lock is released, and repaired when the lock was taken anew.
 void stop_there() noexcept {
-  if (under_repair->dirty.load() != 0 && ++stores == stop_at) ::raise(SIGSTOP);
+  const std::uint64_t owner = under_repair->lock.load();
+  const bool repairs = under_repair->dirty.load() != 0 && owner != 0 && owner != dead_owner;
+  if (repairs && ++stores == stop_at) ::raise(SIGSTOP);
 }
 
 /// Every key has a value that is its own multiple: what it was times some number of writes.
@@ -106,6 +110,7 @@ TEST_CASE("readers find every key while a shard of a million items is repaired",
     LockHolder(d, key).die();
     // The next writer releases the lock, takes it and repairs, the first one to the end.
     under_repair = &fields;
+    dead_owner = fields.lock.load();
     stop_at = progress->stores == 0 ? 0 : 1 + random() % progress->stores;
     Forked repairer([&](auto) {
       detail::at_kill_point = stop_there;
