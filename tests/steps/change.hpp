@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <ostream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -92,6 +93,10 @@ class Subject {
                       .open(detail::OpenMode::attach, {}, detail::stored_types<std::string, V>());
     setting_.fill(dict_);
     if (change_.prepare) change_.prepare(dict_);
+    clean_up();  // so that who is going to die gets the record of a child that prepared it, and with it the spare blocks
+    for (std::uint32_t i = 1; i < attachment_->segment().identity().max_processes; ++i) {
+      if (detail::RecordState(attachment_->segment().record(i).state.load()).used()) throw std::runtime_error("a dead process keeps its record");
+    }
     image_ = std::make_unique<Image>(place_.of("steps") / "segment");
     if (change_.beside) beside_ = change_.beside(dict_, place_);
     start_ = image_->copy();
