@@ -157,7 +157,7 @@ long_case() {
 # What takes as long as it takes, in seconds on two cores. Without a pattern, as many of these as half of the time is enough for.
 fixed_cases=("more flipped bits" "all mutants" "32 bits" "valgrind" "all flipped bits, under the sanitizers")
 declare -A lasts=(["more flipped bits"]=600 ["all flipped bits, under the sanitizers"]=1200 ["all mutants"]=900
-  ["valgrind"]=1200 ["32 bits"]=900)
+  ["valgrind"]=1200 ["32 bits"]=700)
 
 long_fixed() {
   local flipped='~[long]*flipped bit*'
