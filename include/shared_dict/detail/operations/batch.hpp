@@ -84,40 +84,40 @@ class BasicBatch {
     bool reused = false;      // a tombstone's slot
   };
 
-  // By shard, so that the locks come in order; equal keys in the order in which they were given. The place is worth as much as the whole hash
-  // for that, and what is sorted is short.
-  struct Place {
-    std::uint64_t place;  // the shard's bits of the hash, and those below
+  // By shard, so that the locks come in order; equal keys in the order in which they were given. The rank does for that what the whole
+  // hash would, and what is sorted is short.
+  struct Rank {
+    std::uint64_t rank;  // the shard's bits of the hash, and those below
     const BatchItem* item;
 
-    friend bool operator<(const Place& a, const Place& b) noexcept { return a.place != b.place ? a.place < b.place : a.item < b.item; }
+    friend bool operator<(const Rank& a, const Rank& b) noexcept { return a.rank != b.rank ? a.rank < b.rank : a.item < b.item; }
   };
 
   std::uint32_t shard_of(const BatchItem& item) const noexcept { return hash_shard(item.key.hash, segment_.identity().shard_count); }
 
   // Of equal keys the last one counts.
-  static bool is_overtaken(typename std::vector<Place>::const_iterator at, typename std::vector<Place>::const_iterator end) noexcept {
+  static bool is_overtaken(typename std::vector<Rank>::const_iterator at, typename std::vector<Rank>::const_iterator end) noexcept {
     const KeyBytes& key = at->item->key;
-    for (auto later = std::next(at); later != end && later->place == at->place; ++later) {
+    for (auto later = std::next(at); later != end && later->rank == at->rank; ++later) {
       if (later->item->key.hash == key.hash && is_same(later->item->key.bytes, key.bytes)) return true;
     }
     return false;
   }
 
   void lock_shards() {
-    std::vector<Place> places;
-    places.reserve(items_.size());
+    std::vector<Rank> ranks;
+    ranks.reserve(items_.size());
     constexpr std::uint64_t kBelow = (std::uint64_t{1} << 48) - 1;
-    for (const BatchItem& item : items_) places.push_back({std::uint64_t{shard_of(item)} << 48 | (item.key.hash & kBelow), &item});
-    std::sort(places.begin(), places.end());
-    const auto starts_shard = [&](auto at) { return at == places.cbegin() || shard_of(*at->item) != shard_of(*std::prev(at)->item); };
+    for (const BatchItem& item : items_) ranks.push_back({std::uint64_t{shard_of(item)} << 48 | (item.key.hash & kBelow), &item});
+    std::sort(ranks.begin(), ranks.end());
+    const auto starts_shard = [&](auto at) { return at == ranks.cbegin() || shard_of(*at->item) != shard_of(*std::prev(at)->item); };
     std::size_t count = 0;
-    for (auto at = places.cbegin(); at != places.cend(); ++at) count += starts_shard(at) ? 1 : 0;
+    for (auto at = ranks.cbegin(); at != ranks.cend(); ++at) count += starts_shard(at) ? 1 : 0;
     shards_.reserve(count);
     steps_.reserve(items_.size());
-    for (auto at = places.cbegin(); at != places.cend(); ++at) {
+    for (auto at = ranks.cbegin(); at != ranks.cend(); ++at) {
       if (starts_shard(at)) shards_.emplace_back(writer_, shard_of(*at->item));
-      if (!is_overtaken(at, places.cend())) steps_.push_back({&shards_.back(), at->item, {}});
+      if (!is_overtaken(at, ranks.cend())) steps_.push_back({&shards_.back(), at->item, {}});
     }
   }
 
