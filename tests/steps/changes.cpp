@@ -182,20 +182,23 @@ void fill_numbers(Numbers& d) {
   use_area(d, "0");
 }
 
-// As many slots as before are in use, a third of them by nothing.
+// As many slots as before are in use, a third of them by nothing: an item that is erased at the end of a chain takes the erased slots before
+// it along, so that may take a second attempt.
 void leave_tombstones(Numbers& d) {
   const std::size_t used = d.stats().used_slots;
-  for (std::size_t i = 1, erased = 0; erased < used / 3; ++i) {
-    const std::size_t before = d.stats().used_slots;
-    expect(d.erase(std::to_string(i)));
-    if (d.stats().used_slots == before) {
-      ++erased;
-    } else {  // it was the end of a chain
-      d[std::to_string(i)] = 1;
+  std::size_t next = 1;
+  do {
+    for (std::size_t erased = 0; erased < used / 3; ++next) {
+      const std::size_t before = d.stats().used_slots;
+      expect(d.erase(std::to_string(next)));
+      if (d.stats().used_slots == before) {
+        ++erased;
+      } else {  // it was the end of a chain
+        d[std::to_string(next)] = 1;
+      }
     }
-  }
-  for (std::size_t i = 0; d.stats().used_slots < used; ++i) d["more " + std::to_string(i)] = 1;
-  expect((d.size() + 1) * 8 <= d.stats().slot_count * 5);
+    for (std::size_t i = 0; d.stats().used_slots < used; ++i) d["more " + std::to_string(i)] = 1;
+  } while ((d.size() + 1) * 8 > d.stats().slot_count * 5);
 }
 
 void give_pages_back(Words& d) {
