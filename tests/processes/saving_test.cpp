@@ -288,10 +288,11 @@ TEST_CASE("kill -9 in saves leaves a whole file, and at most one beside it that 
 }
 
 TEST_CASE("who is killed in a save blocks no other one through a child that it has forked meanwhile") {
-  const UniqueName name;
+  const Place home;  // the child's child may live on for a moment, and then what was removed is for the next of the name to take away
+  const UniqueName name(home.path());
   const Place place;
   const fs::path path = place.path() / "saved";
-  Texts d = Texts::create(name.str(), {.heap_size = std::size_t{1} << 20});
+  Texts d = Texts::create(name.str(), {.heap_size = std::size_t{1} << 20, .directory = home.path()});
   fill(d, 10);
   const SharedArea<Steps> steps;
   Forked saver([&](auto) {
@@ -314,7 +315,7 @@ TEST_CASE("who is killed in a save blocks no other one through a child that it h
   REQUIRE(eventually([&] { return steps->forked.load() == 1; }));
   saver.kill();
   REQUIRE(saver.wait().signal == SIGKILL);
-  Texts impatient = Texts::attach(name.str(), {.lock_timeout = std::chrono::milliseconds(100)});
+  Texts impatient = Texts::attach(name.str(), {.lock_timeout = std::chrono::milliseconds(100), .directory = home.path()});
   impatient.save(path);
   REQUIRE(steps->forked.load() == 1);
   steps->end = 1;
