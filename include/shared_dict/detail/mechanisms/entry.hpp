@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include <shared_dict/detail/bytes/geometry.hpp>
@@ -21,6 +22,9 @@
 namespace shared_dict::detail {
 
 using Bytes = std::span<const std::byte>;
+
+// Of private bytes.
+inline bool same_bytes(Bytes a, Bytes b) noexcept { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0); }
 
 // A key as it is looked for: its stored bytes and their hash in this segment.
 struct KeyBytes {

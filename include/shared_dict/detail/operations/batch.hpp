@@ -15,8 +15,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <exception>
 #include <iterator>
 #include <unordered_set>
@@ -32,8 +32,6 @@ struct BatchItem {
   KeyBytes key;
   Bytes value;
 };
-
-inline bool is_same(Bytes a, Bytes b) noexcept { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0); }
 
 // A block of the shard's with these stores, which aren't published yet. Throws heap_full.
 inline std::uint64_t make_intent(const Segment& segment, LockedShard& shard, const std::vector<Intent::Store>& stores) {
@@ -90,16 +88,15 @@ class BasicBatch {
     std::uint64_t rank;  // the shard's bits of the hash, and those below
     const BatchItem* item;
 
+    std::uint32_t shard() const noexcept { return static_cast<std::uint32_t>(rank >> 48); }
     friend bool operator<(const Rank& a, const Rank& b) noexcept { return a.rank != b.rank ? a.rank < b.rank : a.item < b.item; }
   };
-
-  std::uint32_t shard_of(const BatchItem& item) const noexcept { return hash_shard(item.key.hash, segment_.identity().shard_count); }
 
   // Of equal keys the last one counts.
   static bool is_overtaken(typename std::vector<Rank>::const_iterator at, typename std::vector<Rank>::const_iterator end) noexcept {
     const KeyBytes& key = at->item->key;
     for (auto later = std::next(at); later != end && later->rank == at->rank; ++later) {
-      if (later->item->key.hash == key.hash && is_same(later->item->key.bytes, key.bytes)) return true;
+      if (later->item->key.hash == key.hash && same_bytes(later->item->key.bytes, key.bytes)) return true;
     }
     return false;
   }
@@ -108,15 +105,15 @@ class BasicBatch {
     std::vector<Rank> ranks;
     ranks.reserve(items_.size());
     constexpr std::uint64_t kBelow = (std::uint64_t{1} << 48) - 1;
-    for (const BatchItem& item : items_) ranks.push_back({std::uint64_t{shard_of(item)} << 48 | (item.key.hash & kBelow), &item});
+    for (const BatchItem& item : items_) {
+      const std::uint64_t shard = hash_shard(item.key.hash, segment_.shard_count());
+      ranks.push_back({shard << 48 | (item.key.hash & kBelow), &item});
+    }
     std::sort(ranks.begin(), ranks.end());
-    const auto starts_shard = [&](auto at) { return at == ranks.cbegin() || shard_of(*at->item) != shard_of(*std::prev(at)->item); };
-    std::size_t count = 0;
-    for (auto at = ranks.cbegin(); at != ranks.cend(); ++at) count += starts_shard(at) ? 1 : 0;
-    shards_.reserve(count);
+    shards_.reserve(std::min<std::size_t>(items_.size(), segment_.shard_count()));  // steps refer to them
     steps_.reserve(items_.size());
     for (auto at = ranks.cbegin(); at != ranks.cend(); ++at) {
-      if (starts_shard(at)) shards_.emplace_back(writer_, shard_of(*at->item));
+      if (shards_.empty() || shards_.back().index() != at->shard()) shards_.emplace_back(writer_, at->shard());
       if (!is_overtaken(at, ranks.cend())) steps_.push_back({&shards_.back(), at->item, {}});
     }
   }

@@ -129,8 +129,7 @@ bool same_value(Bytes stored, Bytes expected_bytes, const V& expected, const std
   if constexpr (!kBytesDecide && (is_compared<V>() || (Traits::plain && !kHasUserCodec<V>))) {
     return same_object(decode_value<V>(stored, name), expected);
   } else {
-    return stored.size() == expected_bytes.size() &&
-           (stored.empty() || std::memcmp(stored.data(), expected_bytes.data(), stored.size()) == 0);
+    return same_bytes(stored, expected_bytes);
   }
 }
 

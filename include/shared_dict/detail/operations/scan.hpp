@@ -159,7 +159,7 @@ class ShardScan {
 
   static constexpr std::uint64_t kAlign = 16;  // copies of plain values begin where any ordinary type may
 
-  static constexpr std::uint64_t kAhead = 3;   // buckets
+  static constexpr std::uint64_t kAhead = 3;  // buckets
 
   const bool values_;
   Arena arena_;
