@@ -10,6 +10,6 @@ inline constexpr int kVersionMinor = 1;  ///< the second one
 inline constexpr int kVersionPatch = 0;  ///< the third one
 
 /// Two processes share a dictionary only if they agree on this number. It changes with every change of what is stored.
-inline constexpr std::uint32_t kLayoutVersion = 3;
+inline constexpr std::uint32_t kLayoutVersion = 4;
 
 }  // namespace shared_dict

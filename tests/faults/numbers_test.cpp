@@ -10,6 +10,7 @@
 
 #include "faults/rounds.hpp"
 #include "support/catch.hpp"
+#include "support/growth.hpp"
 
 using namespace shared_dict;
 using namespace shared_dict::test;
@@ -23,14 +24,10 @@ using Model = Contents<Numbers>;
 }  // namespace
 
 TEST_CASE("whichever call fails in an operation on numbers, it happens or it tells, and nothing else suffers") {
-  // One more key in its shard and the table grows.
+  // Three more keys in its shard and the table grows to several pages.
   const Family<Numbers> family{{.heap_size = 1 << 15, .lock_timeout = kHangDeadline, .max_processes = 4},
                                {{"told", 1}, {"other", 2}},
-                               [](Numbers& d) {
-                                 const std::size_t slots = (d.fetch_add("0", 0), d.stats().slot_count);
-                                 for (std::size_t i = 1; (i + 3) * 5 <= slots * 4; ++i)
-                                   d[std::to_string(i)] = static_cast<long>(i);
-                               }};
+                               [](Numbers& d) { fill_until_growth(d, 3, kSlotsOfPage); }};
   const std::vector<std::pair<std::string, long>> items{{"new 1", 1}, {"new 2", 2}, {"new 3", 3}, {"5", -1}, {"6", -1}};
   const std::vector<FaultyOperation<Numbers>> operations{
       {"get, at, try_get",

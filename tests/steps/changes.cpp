@@ -15,6 +15,7 @@
 #include <shared_dict/shared_dict.hpp>
 
 #include "support/forked.hpp"
+#include "support/growth.hpp"
 
 namespace shared_dict::test {
 namespace {
@@ -175,10 +176,9 @@ void fill_words(Words& d) {
   use_area(d, "key 8");
 }
 
-// One more and the table grows.
+// One more and the table grows to several pages.
 void fill_numbers(Numbers& d) {
-  const std::size_t slots = (d.fetch_add("0", 0), d.stats().slot_count);
-  for (std::size_t i = 1; (i + 1) * 5 <= slots * 4; ++i) d[std::to_string(i)] = static_cast<long>(i);
+  fill_until_growth(d, 1, kSlotsOfPage);
   use_area(d, "0");
 }
 
@@ -223,6 +223,17 @@ class Saved {
 
   std::shared_ptr<Place> place_ = std::make_shared<Place>();
 };
+
+// Nothing but a small table that one more key makes grow to a page.
+auto make_small(const Saved& saved) {
+  return [saved](Numbers& d) {
+    d.clear();
+    saved.save(d);
+    saved.load(d);  // no table
+    fill_until_growth(d, 1, 1);
+    expect(d.stats().slot_count < kSlotsOfPage);
+  };
+}
 
 // Saved without the large value, and with others than are there when it is loaded.
 auto save_and_change(const Saved& saved) {
@@ -386,6 +397,7 @@ Setting<long> numbers() {
       {.heap_size = 1 << 15, .lock_timeout = kHangDeadline, .max_processes = 4}, fill_numbers, ten_with_numbers, {}};
   made.changes = {
       {"insert that makes the table grow", [](Numbers& d) { d.insert("new", 1); }},
+      {"insert that makes a small table grow", [](Numbers& d) { d.insert("new", 1); }, make_small(saved)},
       {"insert that rebuilds a table of erased slots", [](Numbers& d) { d.insert("new", 1); }, leave_tombstones},
       {"update that makes the table grow",
        [](Numbers& d) {

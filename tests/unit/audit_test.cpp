@@ -208,6 +208,9 @@ TEST_CASE("the audit notices each wrong slot and table") {
     d.shard().table.store(TableWord(d.table().offset(), d.table().log2_buckets() - 1).bits());
   }));
   CHECK(noticed([](const Varied& d) {
+    d.shard().table.store(TableWord(d.table().offset(), d.table().log2_buckets() + 1).bits());
+  }));
+  CHECK(noticed([](const Varied& d) {
     d.shard().table.store(TableWord(d.segment().page_offset(d.page_of("large")), 6).bits());
   }));
   CHECK(noticed([](const Varied& d) {  // a key where no search finds it

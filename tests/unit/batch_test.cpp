@@ -541,7 +541,7 @@ TEST_CASE("a batch that finds no memory half-way gives back what it took") {
   std::vector<std::uint32_t> taken;
   const auto take_all = [&] {
     static_cast<void>(error_of([&] {
-      for (;;) taken.push_back(other.take_run(detail::PageKind::table, 1));
+      for (;;) taken.push_back(other.take_run({detail::PageKind::table, 1, 0}));
     }));
   };
   take_all();

@@ -155,7 +155,7 @@ TEST_CASE("a heap that is full uses the pages that a spare block gives back") {
   const std::uint64_t page_bytes = dictionary.segment().identity().page_bytes;
   const std::uint64_t spare = heap.allocate(page_bytes);  // alone in its span
   static_cast<void>(test::error_of([&] {
-    for (;;) heap.take_run(PageKind::large, 1);
+    for (;;) heap.take_run({PageKind::large, 1, 0});
   }));
   heap.free_entry(spare, page_bytes);
   REQUIRE_FALSE(test::error_of([&] { heap.allocate(64); }));

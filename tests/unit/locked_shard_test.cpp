@@ -123,9 +123,24 @@ TEST_CASE("growing steps the epoch, keeps all keys and gives the old table back"
   int i = 1;
   while (TableWord(d.segment().shard(0).table.load()) == first) d.put(std::to_string(i++), "v");
   REQUIRE(d.segment().shard(0).epoch.load() > epoch);
-  REQUIRE(TableWord(d.segment().shard(0).table.load()).log2_buckets() == first.log2_buckets() + 1);
   for (int k = 0; k < i; ++k) REQUIRE(d.get(std::to_string(k)) == "v");
   REQUIRE(d.problems().empty());  // a table that no shard uses would be a problem
+}
+
+// Of a few cache lines while it is small; from a page on it doubles.
+TEST_CASE("a table has eight buckets, as many as fill a page, twice as many, and so on") {
+  const Dictionary d({.heap_size = kOneShard});
+  const auto buckets = [&] { return TableWord(d.segment().shard(0).table.load()).buckets(); };
+  const std::uint64_t in_page = d.segment().identity().page_bytes / sizeof(Bucket);
+  std::vector<std::uint64_t> sizes;
+  std::uint64_t items = 0;
+  for (; items < 3 * in_page * kSlotsPerBucket; ++items) {
+    d.put(std::to_string(items), "");
+    if (sizes.empty() || sizes.back() != buckets()) sizes.push_back(buckets());
+    REQUIRE((items + 1) * 5 <= buckets() * kSlotsPerBucket * 4);
+  }
+  REQUIRE(sizes == std::vector<std::uint64_t>{8, in_page, 2 * in_page, 4 * in_page});
+  REQUIRE(d.problems().empty());
 }
 
 TEST_CASE("a table that can't grow goes on up to its last but one slot, and no search goes on for ever") {

@@ -115,7 +115,7 @@ TEST_CASE("what one shard keeps aside is there for another one when no memory is
   const Writer writer = d.writer();
   Heap heap(writer, 1);
   REQUIRE(test::error_of([&] {
-            for (;;) heap.take_run(PageKind::large, 1);
+            for (;;) heap.take_run({PageKind::large, 1, 0});
           }) == errc::heap_full);
   REQUIRE_FALSE(test::error_of([&] { d.put(key_in(1), value); }));
 }
@@ -331,7 +331,7 @@ TEST_CASE("memory that a dead process leaked is found before a write is refused 
     const Writer writer = d.writer();
     Heap heap(writer, 0);
     static_cast<void>(test::error_of([&] {
-      for (;;) heap.take_run(PageKind::large, 1);
+      for (;;) heap.take_run({PageKind::large, 1, 0});
     }));
   }
   d.segment().shard(0).dirty.store(1);

@@ -40,7 +40,7 @@ void use_area(const Dictionary& d, std::uint32_t record, const std::vector<std::
   d.segment().record(record).pins_used.store(static_cast<std::uint32_t>(pins.size()));
   d.segment().record(record).pins_live.store(1);
   d.segment().record(record).area_committed.store(0b11);
-  d.segment().header().areas_used.store(1);
+  d.segment().header().areas_used.fetch_or(1U << (record / 64));
   d.segment().header().area_users[record / 64].fetch_or(std::uint64_t{1} << (record % 64));
 }
 
@@ -49,7 +49,7 @@ void use_area(const Dictionary& d, std::uint32_t record, const std::vector<std::
 TEST_CASE("the processes with an area are those whose bit is set and whose record there is") {
   const Dictionary d({.heap_size = 1 << 20, .max_processes = 130});
   REQUIRE(users(d).empty());
-  d.segment().header().areas_used.store(1);
+  d.segment().header().areas_used.store(0b1111);
   for (const std::uint32_t record : {0U, 5U, 63U, 64U, 127U, 128U, 129U}) {
     d.segment().header().area_users[record / 64].fetch_or(std::uint64_t{1} << (record % 64));
   }
@@ -57,6 +57,7 @@ TEST_CASE("the processes with an area are those whose bit is set and whose recor
   // Damage, or of another layout: no record stands there.
   d.segment().header().area_users[2].fetch_or(std::uint64_t{1} << 2);
   d.segment().header().area_users[3].store(~std::uint64_t{0});
+  d.segment().header().areas_used.store(~0U);
   REQUIRE(users(d) == std::vector<std::uint32_t>{0, 5, 63, 64, 127, 128, 129});
 }
 

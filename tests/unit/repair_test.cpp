@@ -61,7 +61,7 @@ std::uint64_t pages_of_tables(const Dictionary& dictionary) {
   std::uint64_t pages = 0;
   for (std::uint32_t i = 0; i < segment.identity().shard_count; ++i) {
     const TableWord table(segment.shard(i).table.load());
-    if (!table.none()) pages += table.buckets() * sizeof(Bucket) / segment.identity().page_bytes;
+    if (!table.none()) pages += table_run(segment, i, table.log2_buckets()).pages();
   }
   return pages;
 }
@@ -132,8 +132,8 @@ TEST_CASE("runs and blocks that a dead owner took and never used are given back"
   for (std::uint32_t i = 0; i < dictionary.segment().identity().shard_count; ++i) {
     const Writer writer = dictionary.writer();
     Heap heap(writer, i);
-    heap.take_run(PageKind::table, 3);
-    heap.take_run(PageKind::large, 5);
+    heap.take_run({PageKind::table, 3, i});
+    heap.take_run({PageKind::large, 5, i});
     heap.allocate(100);
     heap.allocate(3000);
     heap.allocate(100'000);
@@ -153,7 +153,7 @@ TEST_CASE("a table that its owner died before giving back is given back") {
   // As rebuild_table up to the table word: the new table stands, the old one isn't given back, the epoch not stepped.
   const Writer writer = dictionary.writer();
   Heap heap(writer, 0);
-  const std::uint32_t page = heap.take_run(PageKind::table, 1);
+  const std::uint32_t page = heap.take_run(table_run(dictionary.segment(), 0, old.log2_buckets()));
   const TableWord made(dictionary.segment().page_offset(page), old.log2_buckets());
   SlotTable next(dictionary.segment().buckets(made), made.buckets());
   next.clear();
@@ -206,6 +206,23 @@ TEST_CASE("a clear that was interrupted right after its moment empties every sha
   REQUIRE(dictionary.pages_in_use() == pages_of_tables(dictionary));
 }
 
+// Several sizes take the same number of pages.
+TEST_CASE("a table word with a flipped bit is no table") {
+  const std::uint64_t page_bytes = GENERATE(4096U, 8192U, 16384U);
+  const Dictionary dictionary({.heap_size = std::size_t{page_bytes} << 20, .max_items = 100'000});
+  const int items = GENERATE(1, 12'000);
+  for (int i = 0; i < items; ++i) dictionary.put("key" + std::to_string(i), "");
+  const Segment& segment = dictionary.segment();
+  REQUIRE(segment.identity().page_bytes == page_bytes);
+  const std::uint32_t index = hash_shard(dictionary.key("key0").hash, segment.shard_count());
+  const std::uint64_t word = segment.shard(index).table.load();
+  REQUIRE(is_table(segment, index, TableWord(word)));
+  for (int bit = 0; bit < 64; ++bit) {
+    CAPTURE(bit);
+    REQUIRE_FALSE(is_table(segment, index, TableWord(word ^ (std::uint64_t{1} << bit))));
+  }
+}
+
 TEST_CASE("a shard that was cleared keeps its table, unless that can't be right") {
   const Dictionary dictionary;
   const auto fill = [&] {
@@ -221,7 +238,7 @@ TEST_CASE("a shard that was cleared keeps its table, unless that can't be right"
   const std::uint32_t page = dictionary.segment().page_of(TableWord(table).offset());
   // Another shard's, so that nobody is given this page meanwhile.
   const std::uint32_t other = &shard == &dictionary.segment().shard(0) ? 1 : 0;
-  dictionary.segment().page(page).word.store(PageWord(PageKind::table, 1, other).bits());
+  dictionary.segment().page(page).word.store(table_run(dictionary.segment(), other, TableWord(table).log2_buckets()).bits());
   dictionary.put("key1", "value");
   REQUIRE(shard.table.load() != table);
   REQUIRE(dictionary.get("key1") == std::optional<std::string>("value"));

@@ -83,7 +83,7 @@ struct Header {
   // Read by everybody, changed rarely.
   Word64 committed;                // CheckedCount: pages that memory stands behind; only grows; stored under the pool's lock
   Word64 clear_generation;         // CheckedCount, true: a shard of another generation is empty; stored with all shards locked
-  Word32 areas_used;               // 1: some bit of area_users has been set, ever
+  Word32 areas_used;               // bit for bit the words of area_users in which a bit has been set, ever
   std::byte pad2[44];
 
   // Taken by writers when max_items or heap_size is near; protects nothing but the comparison with it.

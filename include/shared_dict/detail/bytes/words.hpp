@@ -98,7 +98,7 @@ enum class PageKind : std::uint8_t {
 //
 //   63     56 55     48 47        32 31            0
 //  +---------+---------+------------+---------------+
-//  | kind    | class   | shard      | pages         |
+//  | kind    | class   | shard      | pages         |   class: of a span; of a table, log2 of how many buckets it has
 //  +---------+---------+------------+---------------+
 class PageWord {
  public:

@@ -191,10 +191,8 @@ class Heap {
     }
   }
 
-  // Runs for slot tables. `give_run` is as `free`.
-  std::uint32_t take_run(PageKind kind, std::uint32_t pages) {
-    return take_pages(PageWord(kind, pages, shard_index_));
-  }
+  // Runs for slot tables, with the page word that they get. `give_run` is as `free`.
+  std::uint32_t take_run(PageWord run) { return take_pages(run); }
   void give_run(std::uint32_t page) noexcept {
     try {
       const PageWord word = load_page_word(segment_, page);
@@ -315,7 +313,7 @@ class Heap {
     if (pages > segment_.identity().page_count) {
       fail(errc::heap_full, writer_.attachment.name(), "the item is larger than the whole heap");
     }
-    const std::uint32_t page = take_run(PageKind::large, static_cast<std::uint32_t>(pages));
+    const std::uint32_t page = take_pages(PageWord(PageKind::large, static_cast<std::uint32_t>(pages), shard_index_));
     return segment_.page_offset(page);
   }
 

@@ -24,7 +24,7 @@ SHARED_DICT_COLD inline void raise_use(Attachment& attachment, std::uint32_t rec
                                                  error.message() + "): free some there");
   }
   // [A18] seq_cst, pairs with [A17]: as [A2].
-  segment.header().areas_used.store(1, std::memory_order_seq_cst);
+  segment.header().areas_used.fetch_or(std::uint32_t{1} << (record / 64), std::memory_order_seq_cst);
   // [A2] seq_cst, pairs with [A1]: the process is known before its first pin counts.
   segment.header().area_users[record / 64].fetch_or(std::uint64_t{1} << (record % 64), std::memory_order_seq_cst);
   std::uint32_t seen = used.load(std::memory_order_relaxed);  // relaxed: the exchange looks again

@@ -19,24 +19,28 @@
 
 namespace shared_dict::detail {
 
-inline bool any_area_used(const Segment& segment) noexcept {
+// Bit for bit the words of area_users that have ever had one.
+inline std::uint32_t area_words_used(const Segment& segment) noexcept {
   // [A17] seq_cst, pairs with [A18]: see above.
-  return segment.header().areas_used.load(std::memory_order_seq_cst) != 0;
+  return segment.header().areas_used.load(std::memory_order_seq_cst);
+}
+
+// f(i) for each bit of a word.
+template <class F>
+SHARED_DICT_HOT void for_each_bit(std::uint64_t bits, F f) {
+  for (; bits != 0; bits &= bits - 1) f(static_cast<std::uint32_t>(std::countr_zero(bits)));
 }
 
 // f(record) for each record whose process has an area in use.
 template <class F>
 SHARED_DICT_HOT void for_each_area_user(const Segment& segment, F f) {
-  if (!any_area_used(segment)) return;
-  const std::uint32_t words = (segment.identity().max_processes + 63) / 64;
-  for (std::uint32_t i = 0; i < words; ++i) {
+  for_each_bit(area_words_used(segment) & ((std::uint32_t{1} << kUserWords) - 1), [&](std::uint32_t word) {
     // [A1] seq_cst, pairs with [A2]: see above.
-    std::uint64_t bits = segment.header().area_users[i].load(std::memory_order_seq_cst);
-    for (; bits != 0; bits &= bits - 1) {
-      const std::uint32_t record = i * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+    for_each_bit(segment.header().area_users[word].load(std::memory_order_seq_cst), [&](std::uint32_t bit) {
+      const std::uint32_t record = word * 64 + bit;
       if (record < segment.identity().max_processes) f(record);
-    }
-  }
+    });
+  });
 }
 
 // How many elements of an array in an area that has `pages` pages, from page `first` on, have memory behind them: a count with a
@@ -80,7 +84,7 @@ SHARED_DICT_COLD inline bool search_pins(const Segment& segment, std::uint64_t o
 
 // Whether somebody views or loans the block. After a step of its version or its shard's epoch.
 SHARED_DICT_HOT bool is_pinned(const Segment& segment, std::uint64_t offset) noexcept {
-  return any_area_used(segment) && search_pins(segment, offset);
+  return area_words_used(segment) != 0 && search_pins(segment, offset);
 }
 
 // All pinned blocks, sorted.

@@ -126,14 +126,20 @@ class SlotTable {
   // stands before it has another tag. Nothing if it takes a look elsewhere.
   SHARED_DICT_HOT std::optional<Position> free_at_home(const KeyBytes& key) const noexcept { return free_in(home(key.hash), hash_tag(key.hash)); }
 
-  // The same where the home bucket is full of entries with other tags, of the bucket behind it.
+  // The same where the home bucket has no empty slot, and the bucket behind it ends the search.
   SHARED_DICT_COLD std::optional<Position> free_behind_home(std::uint64_t hash) const noexcept {
     const std::uint64_t bucket = home(hash);
+    std::optional<Position> tombstone;  // the first one
     for (std::uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
       const SlotWord seen = word({bucket, slot});
-      if (!seen.is_entry() || seen.tag() == hash_tag(hash)) return std::nullopt;
+      if (seen.is_erased()) {
+        if (!tombstone) tombstone = Position{bucket, slot};
+      } else if (seen.is_empty() || seen.tag() == hash_tag(hash)) {
+        return std::nullopt;
+      }
     }
-    return free_in((bucket + 1) & mask_, hash_tag(hash));
+    const std::optional<Position> behind = free_in((bucket + 1) & mask_, hash_tag(hash));
+    return behind && tombstone ? tombstone : behind;
   }
 
   // Whether `used` of `slots` are more than a table is filled to.

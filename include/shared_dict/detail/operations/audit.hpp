@@ -80,7 +80,7 @@ class BasicAudit {
     if (!shard.table_word().none()) {
       const SlotTable table = shard.table();
       Run* const run = run_of(shard.table_word().offset());
-      if (run == nullptr || run->word.kind() != PageKind::table || run->word.shard() != index || run->table) {
+      if (run == nullptr || run->word != table_run(segment_, index, shard.table_word().log2_buckets()) || run->table) {
         note(in_shard(index) + "its table lies in pages of another use");
       } else {
         run->table = true;

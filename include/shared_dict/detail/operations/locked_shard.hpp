@@ -130,7 +130,7 @@ class LockedShard {
     tell(key.hash);
   }
 
-  void erase(const SlotTable::Found& found) {
+  SHARED_DICT_HOT void erase(const SlotTable::Found& found) {
     SlotTable slots = table();
     const bool told = watched();
     const std::uint64_t hash = told ? hash_key(segment_, found.entry.key(segment_)).hash : 0;
@@ -232,10 +232,14 @@ class LockedShard {
     return moved;
   }
 
-  // Of how many buckets a new table for so many keys is, as a power of two.
+  // Of how many buckets a new table for so many keys is, as a power of two: a few, so that a small dictionary is gone through fast and
+  // stays in the nearest cache, or as many as fill whole pages.
   std::uint32_t fitting_log2(std::uint64_t keys) const noexcept {
-    std::uint32_t log2 = static_cast<std::uint32_t>(std::countr_zero(segment_.identity().page_bytes)) - 6;
-    while (keys * 8 > (std::uint64_t{kSlotsPerBucket} << log2) * 5) ++log2;
+    constexpr std::uint32_t kSmallLog2 = 3;
+    const auto fits = [keys](std::uint32_t log2) { return keys * 8 <= (std::uint64_t{kSlotsPerBucket} << log2) * 5; };
+    if (fits(kSmallLog2)) return kSmallLog2;
+    std::uint32_t log2 = segment_.page_shift() - static_cast<std::uint32_t>(std::countr_zero(sizeof(Bucket)));
+    while (!fits(log2)) ++log2;
     return log2;
   }
 

@@ -27,14 +27,19 @@ inline void store_table(Shard& shard, TableWord table) noexcept {
   shard.table.store(table.bits(), std::memory_order_release);
 }
 
+// The page word of a table of 2^log2 buckets. It says how many they are, as several sizes can be of the same number of pages.
+inline PageWord table_run(const Segment& segment, std::uint32_t index, std::uint32_t log2) noexcept {
+  const std::uint64_t bytes = sizeof(Bucket) << log2;
+  const std::uint64_t pages = (bytes + segment.identity().page_bytes - 1) >> segment.page_shift();
+  return {PageKind::table, static_cast<std::uint32_t>(pages), index, log2};
+}
+
 // Whether a table word leads to a table of this shard: the page word of its run says the same. A word with one flipped bit would have the
 // repair take another table's place for this one's, and everything in this one for lost.
 inline bool is_table(const Segment& segment, std::uint32_t index, TableWord table) noexcept {
   if (table.none() || !segment.holds_table(table)) return false;
   const std::uint32_t page = segment.page_of(table.offset());
-  const std::uint64_t pages = (table.buckets() * sizeof(Bucket)) >> segment.page_shift();
-  return segment.page_offset(page) == table.offset() &&
-         load_page_word(segment, page) == PageWord(PageKind::table, static_cast<std::uint32_t>(pages), index);
+  return segment.page_offset(page) == table.offset() && load_page_word(segment, page) == table_run(segment, index, table.log2_buckets());
 }
 
 // Whether a run begins where this table does.
@@ -52,11 +57,9 @@ inline void require_table(const Writer& writer, std::uint32_t index, TableWord t
 }
 
 // An empty table of 2^log2 buckets that nobody sees yet. Throws heap_full.
-inline TableWord make_table(const Segment& segment, Heap& heap, std::uint32_t log2) {
-  const std::uint64_t buckets = std::uint64_t{1} << log2;
-  const auto pages = static_cast<std::uint32_t>(buckets * sizeof(Bucket) / segment.identity().page_bytes);
-  const TableWord made(segment.page_offset(heap.take_run(PageKind::table, pages)), log2);
-  SlotTable(segment.buckets(made), buckets).clear();
+inline TableWord make_table(const Segment& segment, Heap& heap, std::uint32_t index, std::uint32_t log2) {
+  const TableWord made(segment.page_offset(heap.take_run(table_run(segment, index, log2))), log2);
+  SlotTable(segment.buckets(made), made.buckets()).clear();
   return made;
 }
 
@@ -65,7 +68,7 @@ inline void rebuild_table(const Writer& writer, Heap& heap, Shard& shard, std::u
   const Segment& segment = writer.attachment.segment();
   const TableWord old(shard.table.load(std::memory_order_relaxed));  // relaxed: under the lock
   require_table(writer, index, old);
-  const TableWord made = make_table(segment, heap, log2);
+  const TableWord made = make_table(segment, heap, index, log2);
   SlotTable next(segment.buckets(made), made.buckets());
   if (!old.none()) {
     const SlotTable before(segment.buckets(old), old.buckets());

@@ -35,7 +35,7 @@ class Replacement {
         const std::uint64_t items = items_[shard.index()];
         require_table(writer_, shard.index(), shard.table_word());  // it is gone through when all has happened, and nothing may fail
         parts_.push_back({shard.table_word(), {}, 0, 0});
-        if (items != 0) parts_.back().table = make_table(segment_, shard.heap(), shard.fitting_log2(items));
+        if (items != 0) parts_.back().table = make_table(segment_, shard.heap(), shard.index(), shard.fitting_log2(items));
       }
       fill();
       require_still_owner(writer_, shards_.front());
