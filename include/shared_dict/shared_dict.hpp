@@ -211,11 +211,13 @@ class SharedDict {
   /// the processor's caches, as it waits for the memory of many keys at once. The value is only there during the call of f, which may
   /// do anything with the dictionary.
   template <class Keys, class F>
-  void get_many(const Keys& keys, F f) const try {
-    const auto keep = attachment_;
-    const auto& attachment = reading();
-    detail::read_many<K, V>(attachment.segment(), name_, keys, std::move(f));
-  } catch (const detail::Failure& failure) {
+  void get_many(const Keys& keys, F f) const try { read_all(keys, std::move(f)); } catch (const detail::Failure& failure) {
+    failure.leave("get_many");
+  }
+
+  /// The same, of keys in a range that changes when it is gone through, as that of std::views::filter does.
+  template <detail::MutableRange Keys, class F>
+  void get_many(Keys&& keys, F f) const try { read_all(keys, std::move(f)); } catch (const detail::Failure& failure) {
     failure.leave("get_many");
   }
 
@@ -353,12 +355,13 @@ class SharedDict {
   /// see the items come one after the other. Holds the locks of all shards that it touches; linear in the number of items.
   /// The range is gone through once, and its items are copied before they are stored.
   template <class Range>
-  void update(const Range& items) try {
-    const auto keep = attachment_;
-    const detail::Writer writer = writing();
-    const detail::EncodedItems<K, V> encoded(writer, items);
-    detail::Batch(writer, encoded.items()).run();
-  } catch (const detail::Failure& failure) {
+  void update(const Range& items) try { store_all(items); } catch (const detail::Failure& failure) {
+    failure.leave("update");
+  }
+
+  /// The same, of a range that changes when it is gone through, as that of std::views::filter does.
+  template <detail::MutableRange Range>
+  void update(Range&& items) try { store_all(items); } catch (const detail::Failure& failure) {
     failure.leave("update");
   }
 
@@ -662,6 +665,21 @@ class SharedDict {
     } else {
       return detail::read_value(attachment.segment(), name_, hashed(attachment, encoded), out);
     }
+  }
+
+  template <class Range>
+  void store_all(Range& items) {
+    const auto keep = attachment_;
+    const detail::Writer writer = writing();
+    const detail::EncodedItems<K, V> encoded(writer, items);
+    detail::Batch(writer, encoded.items()).run();
+  }
+
+  template <class Keys, class F>
+  void read_all(Keys& keys, F f) const {
+    const auto keep = attachment_;
+    const auto& attachment = reading();
+    detail::read_many<K, V>(attachment.segment(), name_, keys, std::move(f));
   }
 
   // f(Bytes key, Bytes value) for each item.

@@ -1,4 +1,4 @@
-// A range that makes its elements as it goes. (std::views::transform does that too, but clang 14 can't compile libstdc++ 12's.)
+// Ranges that make their elements as they go, or change. (std::views::transform does that too, but clang 14 can't compile libstdc++ 12's.)
 #pragma once
 
 #include <cstddef>
@@ -45,6 +45,24 @@ class MadeRange {
  private:
   int count_;
   F f_;
+};
+
+/// A range that changes when it is gone through, as one made by std::views::filter does.
+template <class Range>
+class MutableOnly {
+ public:
+  explicit MutableOnly(Range& range) : range_(range) {}
+
+  auto begin() {
+    ++begun;
+    return std::begin(range_);
+  }
+  auto end() { return std::end(range_); }
+
+  int begun = 0;
+
+ private:
+  Range& range_;
 };
 
 }  // namespace shared_dict::test

@@ -175,6 +175,12 @@ TEST_CASE("anything to iterate over that has pairs can be an update") {
     return scratch = {"a key that is made where the last one was " + std::to_string(i), std::to_string(i)};
   }));
   with(d.items());
+  const std::map<std::string, std::string> more{{"k", "13"}, {"l", "14"}};
+  MutableOnly changing(more);
+  d.update(changing);
+  REQUIRE(changing.begun == 1);
+  d.update(MutableOnly(more));
+  expected.insert(more.begin(), more.end());
   // Its own items, read while it is changed.
   const UniqueName other_name;
   Words other = Words::create(other_name.str(), {.heap_size = 1 << 20});

@@ -75,6 +75,14 @@ TEST_CASE("keys come from any range, also from one that makes them as it goes") 
   REQUIRE(all.size() == 100);
   for (int i = 0; i < 100; ++i) REQUIRE(all[static_cast<std::size_t>(i)] == i);
   REQUIRE(collect(d, std::vector<std::string>{}).empty());
+
+  const std::vector<std::string> asked{key(3), "missing", key(4)};
+  MutableOnly changing(asked);
+  Values found;
+  const auto note = [&](std::size_t, const int* value) { found.push_back(value != nullptr ? std::optional(*value) : std::nullopt); };
+  d.get_many(changing, note);
+  d.get_many(MutableOnly(asked), note);
+  REQUIRE(found == Values{3, std::nullopt, 4, 3, std::nullopt, 4});
 }
 
 TEST_CASE("keys that have to be converted, and keys from a range that is read as it goes, are found") {

@@ -17,7 +17,7 @@ template <class K, class V>
 class EncodedItems {
  public:
   template <class Range>
-  EncodedItems(const Writer& writer, const Range& range) : segment_(writer.attachment.segment()) {
+  EncodedItems(const Writer& writer, Range& range) : segment_(writer.attachment.segment()) {
     for (const auto& [given_key, given_value] : range) {
       // Converted, if they have to be, for as long as their bytes are needed.
       const KeyArgument<K> key = given_key;

@@ -159,7 +159,7 @@ std::optional<ValueWord> read_word(const Segment& segment, const std::string& na
 
 // Reads the values of many keys, a group at a time: hash all and ask for their buckets; ask for their entries; read them.
 template <class K, class V, class Keys, class F>
-void read_many(const Segment& segment, const std::string& name, const Keys& keys, F f) {
+void read_many(const Segment& segment, const std::string& name, Keys& keys, F f) {
   using Traits = codec_traits<V>;
   using Reference = decltype(*std::begin(keys));
   using Element = std::remove_cvref_t<Reference>;

@@ -30,6 +30,11 @@ template <class A>
 inline constexpr bool kIsStringKey<std::basic_string<char, std::char_traits<char>, A>> =
     !kHasUserCodec<std::basic_string<char, std::char_traits<char>, A>>;
 
+// What can be gone through, but not when it is const.
+template <class Range>
+concept MutableRange = requires(std::remove_reference_t<Range>& range) { std::begin(range); } &&
+                       !requires(const std::remove_reference_t<Range>& range) { std::begin(range); };
+
 // How a key is passed: string keys as anything that converts to std::string_view.
 template <class K>
 using KeyArgument = std::conditional_t<kIsStringKey<K>, std::string_view, const K&>;
