@@ -84,23 +84,6 @@ TEST_CASE("a span wastes at most an eighth behind its last block and is no longe
   }
 }
 
-TEST_CASE("an entry has room for its key and its value, each where its alignment wants it") {
-  for (const std::uint32_t alignment : {1U, 2U, 8U, 16U, 64U, 4096U}) {
-    for (const std::uint64_t key : {0U, 1U, 7U, 8U, 9U, 1000U}) {
-      for (const std::uint64_t value : {0U, 1U, 8U, 9U, 5000U}) {
-        const std::uint64_t size = entry_bytes(key, value, alignment);
-        for (std::uint64_t entry = 4096; entry < 4096 + 8192; entry += 8) {
-          const std::uint64_t at = entry_value_at(entry, key, alignment);
-          if (at % std::max<std::uint64_t>(alignment, kWord) != 0 || at < entry + kWord + key ||
-              at + round_up(value, kWord) > entry + size) {
-            FAIL("key " << key << ", value " << value << ", alignment " << alignment << ", at " << entry);
-          }
-        }
-      }
-    }
-  }
-}
-
 TEST_CASE("the plan is plausible for heaps of every size, limit and shape of types") {
   const TypeShape shapes[] = {{0, 0, 1},       {1, 1, 1},  {8, 8, 8},
                               {8, 0, 1},       {0, 8, 8},  {16, 100, 4},

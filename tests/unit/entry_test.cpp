@@ -1,5 +1,6 @@
 // An entry is what every slot refers to. What is written must come back; what can't be an entry must be refused before it is followed.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -60,6 +61,26 @@ TEST_CASE("an entry comes back as it was written, for every length of key and va
           REQUIRE(same(entry.value(dictionary.segment()), value_bytes));
           REQUIRE(entry.value_at % alignment == 0);
           REQUIRE(entry.value_at + value <= offset + entry_bytes(dictionary.segment(), entry.sizes));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("an entry has room for its key and its value, each where its alignment wants it, and the plan knows how much that is") {
+  for (const std::uint32_t alignment : {1U, 2U, 8U, 16U, 64U, 4096U}) {
+    const Dictionary dictionary(alignment);
+    const Segment& segment = dictionary.segment();
+    for (const std::uint64_t key : {0U, 1U, 7U, 8U, 9U, 1000U}) {
+      for (const std::uint64_t value : {0U, 1U, 8U, 9U, 5000U}) {
+        const EntryShape shape = shape_of(segment, key, value);
+        REQUIRE(shape.bytes == entry_bytes(key, value, alignment));
+        for (std::uint64_t entry = 4096; entry < 4096 + 8192; entry += 8) {
+          const std::uint64_t at = entry_value_at(segment, entry, shape.head);
+          if (at % std::max<std::uint64_t>(alignment, kWord) != 0 || at < entry + kWord + key ||
+              at + round_up(value, kWord) > entry + shape.bytes) {
+            FAIL("key " << key << ", value " << value << ", alignment " << alignment << ", at " << entry);
+          }
         }
       }
     }

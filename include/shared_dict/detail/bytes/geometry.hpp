@@ -27,10 +27,6 @@ SHARED_DICT_HOT std::uint64_t entry_bytes(std::uint64_t key, std::uint64_t value
   return kWord + round_up(key, kWord) + slack + round_up(value, kWord);
 }
 
-SHARED_DICT_HOT std::uint64_t entry_value_at(std::uint64_t entry, std::uint64_t key, std::uint32_t alignment) noexcept {
-  return round_up(entry + kWord + round_up(key, kWord), alignment > kWord ? alignment : kWord);
-}
-
 // ---- size classes: multiples of 8 up to 128, then eight steps to each doubling, so that at most an eighth is lost.
 
 inline constexpr std::uint64_t kMinBlock = 16;
