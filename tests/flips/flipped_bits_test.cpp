@@ -72,7 +72,8 @@ void flip_each(StoredImage<Family>& image, const Candidates& candidates, const c
   require_no_harm(flips.run(candidates.size(), [&](std::uint64_t i) { return Candidates{candidates[i]}; }), what);
 }
 
-bool is_short(const Region& region) { return is_metadata(region) && region.name != "slot table"; }
+bool is_table(const Region& region) { return region.name == "slot table"; }
+bool is_short(const Region& region) { return is_metadata(region) && !is_table(region); }
 bool is_heap(const Region& region) { return region.name == "heap"; }
 bool is_else(const Region& region) { return !is_heap(region) && !is_metadata(region); }
 
@@ -90,11 +91,13 @@ TEST_CASE("any flipped bit of what leads to texts is refused, noticed, or does n
   flip_each(image, sample(bits_of(image, is_short), kAll, 2), "one bit of header, records, shards, pages; texts");
 }
 
-TEST_CASE("any flipped bit of a table of texts is refused, noticed, or does no harm") {
-  MadeDictionary<Words> image(Left::closed);
-  const auto is_table = [](const Region& region) { return region.name == "slot table"; };
-  flip_each(image, sample(bits_of(image, is_table), 10'000, 8),
-            "one bit of tables; texts");
+TEST_CASE("any flipped bit of a table is refused, noticed, or does no harm") {
+  MadeDictionary<Words> texts(Left::closed);
+  flip_each(texts, sample(bits_of(texts, is_table), kAll, 8), "one bit of tables; texts");
+  MadeDictionary<Words> texts_in_page(Left::closed, 1, 0, Tables::page);
+  flip_each(texts_in_page, sample(bits_of(texts_in_page, is_table), 10'000, 10), "one bit of tables that fill a page; texts");
+  MadeDictionary<Integers> integers_in_page(Left::dead, 1, 0, Tables::page);
+  flip_each(integers_in_page, sample(bits_of(integers_in_page, is_table), kAll, 11), "one bit of tables that fill a page; integers");
 }
 
 TEST_CASE("any flipped bit of what a dead process left is refused, noticed, or does no harm") {

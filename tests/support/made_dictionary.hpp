@@ -4,26 +4,44 @@
 #include <chrono>
 #include <cstddef>
 #include <random>
+#include <stdexcept>
 
 #include "support/families.hpp"
+#include "support/growth.hpp"
 #include "support/stored_image.hpp"
 
 namespace shared_dict::test {
 
 inline constexpr std::size_t kMadeKeys = 40;  ///< keys that the operations are about; most of them are there
 
+/// How large its tables are: as its items need, or a page each, as after many more items.
+enum class Tables { small, page };
+
 template <class Family>
 class MadeDictionary : public StoredImage<Family> {
  public:
-  explicit MadeDictionary(Left left, std::uint64_t seed = 1, std::size_t max_items = 0)
+  explicit MadeDictionary(Left left, std::uint64_t seed = 1, std::size_t max_items = 0, Tables tables = Tables::small)
       : StoredImage<Family>({.heap_size = 160 * 1024,
                              .max_items = max_items,
                              .lock_timeout = std::chrono::milliseconds(1),
                              .max_processes = 3},
-                            left, seed, fill) {}
+                            left, seed, [tables](auto& dict) {
+                              if (tables == Tables::page) grow_tables(dict);
+                              fill(dict);
+                            }) {}
 
  private:
-  static void fill(typename StoredImage<Family>::Dict& dict) {
+  using Dict = typename StoredImage<Family>::Dict;
+
+  static void grow_tables(Dict& dict) {
+    const std::size_t shards = 2;
+    std::size_t key = kMadeKeys + 2;
+    for (; dict.stats().slot_count < shards * kSlotsOfPage; ++key) dict.insert(Family::key(key), typename Family::Value());
+    while (--key >= kMadeKeys + 2) dict.erase(Family::key(key));
+    if (dict.stats().slot_count != shards * kSlotsOfPage) throw std::logic_error("other tables than expected");
+  }
+
+  static void fill(Dict& dict) {
     std::minstd_rand random(1);
     for (std::size_t i = 0; i < kMadeKeys; ++i) dict.insert(Family::key(i), Family::value(random));
     if constexpr (requires(typename Family::Value value) { value.resize(40'000 / sizeof(value[0])); }) {

@@ -184,9 +184,15 @@ class StoredImage {
         {"rest of the page table", identity.pages_at + used, identity.page_count * sizeof(detail::Page) - used}};
     const auto end = pool.frontier();
     pool.for_each_run([&](std::uint32_t page, detail::PageWord word) {
-      const bool table = word.kind() == detail::PageKind::table;
-      regions_.push_back({table ? "slot table" : "heap", segment.page_offset(page),
-                          std::uint64_t{word.pages()} * identity.page_bytes});
+      const std::uint64_t begin = segment.page_offset(page);
+      const std::uint64_t run = std::uint64_t{word.pages()} * identity.page_bytes;
+      if (word.kind() != detail::PageKind::table) {
+        regions_.push_back({"heap", begin, run});
+      } else {
+        const std::uint64_t buckets = std::uint64_t{sizeof(detail::Bucket)} << word.size_class();
+        regions_.push_back({"slot table", begin, buckets});
+        regions_.push_back({"unused", begin + buckets, run - buckets});
+      }
     });
     regions_.push_back({"unused", segment.page_offset(end), size_ - segment.page_offset(end)});
     for (std::uint32_t i = 0; i < identity.shard_count; ++i) {

@@ -131,6 +131,7 @@ TEST_CASE("the audit notices each wrong page word") {
            },
            [](PageWord w) { return PageWord(w.kind(), w.pages() + 1, w.shard(), w.size_class()); },
            [](PageWord w) { return PageWord(w.kind(), w.pages(), w.shard() + 1, w.size_class()); },
+           [](PageWord w) { return PageWord(w.kind(), w.pages(), w.shard(), w.size_class() ^ 1); },
            [](PageWord) { return PageWord(); }}) {
     for (const PageKind kind : {PageKind::span, PageKind::large, PageKind::table}) {
       INFO("kind " << static_cast<int>(kind));
@@ -213,6 +214,15 @@ TEST_CASE("the audit notices each wrong slot and table") {
   CHECK(noticed([](const Varied& d) {
     d.shard().table.store(TableWord(d.segment().page_offset(d.page_of("large")), 6).bits());
   }));
+  for (int bit = 0; bit < 64; ++bit) {  // nor is it missed when nothing is in it
+    CAPTURE(bit);
+    const test::StoredDictionary empty;
+    empty.put("a", "1");
+    Word64& table = empty.shard_of("a").table;
+    empty.erase("a");
+    table.store(table.load() ^ std::uint64_t{1} << bit);
+    CHECK_FALSE(empty.problems().empty());
+  }
   CHECK(noticed([](const Varied& d) {  // a key where no search finds it
     const std::uint64_t word = d.slot(Varied::name(1)).exchange(SlotWord::erased().bits());
     const std::uint64_t home = hash_home(d.key(Varied::name(1)).hash);

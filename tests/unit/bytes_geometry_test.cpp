@@ -37,7 +37,7 @@ std::uint64_t worst_pages(const Identity& identity, std::uint64_t items, std::ui
   const std::uint64_t slots = items / shards * 8 / 5 + 1;  // doubled at five eighths at the latest
   const std::uint64_t buckets = std::bit_ceil(slots / kSlotsPerBucket + 1);
   const std::uint64_t table = std::max<std::uint64_t>(buckets * sizeof(Bucket) / identity.page_bytes, 1);
-  const std::uint64_t tables = table * shards + table / 2;
+  const std::uint64_t tables = table * shards + std::max<std::uint64_t>(table / 2, 1);
   if (size > classes.largest_block())
     return tables + items * (round_up(size, identity.page_bytes) / identity.page_bytes);
   const SizeClass& one = classes[class_of(size)];

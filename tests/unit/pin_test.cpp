@@ -51,6 +51,18 @@ TEST_CASE("a pin is seen as long as it is held") {
   REQUIRE(pinned(d).empty());
 }
 
+TEST_CASE("writers look at the areas of all that use one, whatever their records") {
+  const Dictionary d({.max_processes = 200});
+  std::vector<std::uint32_t> expected;
+  for (const std::uint32_t record : {1U, 63U, 64U, 127U, 128U, 199U}) {
+    raise_use(*d.attachment, record, d.segment().record(record).pins_used, 1, offsetof(ProcessArea, pins));
+    expected.push_back(record);
+    std::vector<std::uint32_t> users;
+    for_each_area_user(d.segment(), [&](std::uint32_t user) { users.push_back(user); });
+    REQUIRE(users == expected);
+  }
+}
+
 TEST_CASE("counts of a free record that were damaged don't hide a pin from writers, nor lead behind the pins") {
   const Dictionary d;
   const std::uint32_t flipped = GENERATE(1U, 8U, 1U << 31);

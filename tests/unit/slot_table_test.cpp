@@ -155,6 +155,12 @@ TEST_CASE("a full home bucket leaves it to the one behind it, also around the en
     REQUIRE_FALSE(place(50).has_value());  // the search goes on
     f.table.store({home, 2}, SlotWord::erased());
     REQUIRE_FALSE(place(50).has_value());
+    f.table.store({behind, 6}, SlotWord());
+    REQUIRE(is(place(50), home, 2));
+    REQUIRE_FALSE(place(203).has_value());  // it may be the key behind
+    f.table.store({behind, 0}, SlotWord::erased());
+    f.table.store({home, 4}, SlotWord::erased());
+    REQUIRE(is(place(50), home, 2));
   }
   // A table of one bucket, which is behind itself.
   Fixture f;

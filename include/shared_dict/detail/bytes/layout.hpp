@@ -205,6 +205,7 @@ static_assert(offsetof(Header, area_users) == 3200, "begins a cache line of its 
 static_assert(offsetof(Header, pool) == 3328, "begins a cache line of its own");
 static_assert(sizeof(Header) == kHeaderBytes, "one page");
 static_assert(kUserWords * 64 >= kMaxProcesses, "a bit for each record");
+static_assert(kUserWords < 32, "a bit of areas_used for each word");
 static_assert(sizeof(ProcessRecord) == 128, "two cache lines: records of different processes don't share one");
 static_assert(offsetof(ProcessRecord, pins_used) == 64, "what writers read changes rarely");
 static_assert(sizeof(ProcessArea) == std::size_t{9} * 4096, "whole pages: each process puts memory behind its own");

@@ -191,8 +191,19 @@ class Heap {
     }
   }
 
-  // Runs for slot tables, with the page word that they get. `give_run` is as `free`.
-  std::uint32_t take_run(PageWord run) { return take_pages(run); }
+  // Runs for slot tables, with the page word that they get. When there are none, this shard's spares may be what keeps some. `give_run` is as
+  // `free`.
+  std::uint32_t take_run(PageWord run) {
+    if (retired() != 0 && run.kind() == PageKind::large) sweep();
+    try {
+      return PagePool(writer_).take(run);
+    } catch (const Failure& error) {
+      if (error.code() != errc::heap_full) throw;
+      free_spares();
+      if (retired() != 0) sweep();
+      return PagePool(writer_).take(run);
+    }
+  }
   void give_run(std::uint32_t page) noexcept {
     try {
       const PageWord word = load_page_word(segment_, page);
@@ -294,26 +305,13 @@ class Heap {
     if (!good) fail_corrupted(writer_.attachment.name(), what);
   }
 
-  // When there are none, this shard's spares may be what keeps some.
-  std::uint32_t take_pages(PageWord owner) {
-    if (retired() != 0 && owner.kind() == PageKind::large) sweep();
-    try {
-      return PagePool(writer_).take(owner);
-    } catch (const Failure& error) {
-      if (error.code() != errc::heap_full) throw;
-      free_spares();
-      if (retired() != 0) sweep();
-      return PagePool(writer_).take(owner);
-    }
-  }
-
   SHARED_DICT_COLD std::uint64_t allocate_large(std::uint64_t size) {
     const std::uint64_t page_bytes = segment_.identity().page_bytes;
     const std::uint64_t pages = (size + page_bytes - 1) / page_bytes;
     if (pages > segment_.identity().page_count) {
       fail(errc::heap_full, writer_.attachment.name(), "the item is larger than the whole heap");
     }
-    const std::uint32_t page = take_pages(PageWord(PageKind::large, static_cast<std::uint32_t>(pages), shard_index_));
+    const std::uint32_t page = take_run(PageWord(PageKind::large, static_cast<std::uint32_t>(pages), shard_index_));
     return segment_.page_offset(page);
   }
 
@@ -321,7 +319,7 @@ class Heap {
   // has a free block. Throws heap_full.
   SHARED_DICT_COLD std::uint32_t find_span(std::uint32_t size_class) {
     try {
-      spans_.begin(take_pages(PageWord(PageKind::span, segment_.classes()[size_class].span_pages, shard_index_, size_class)), size_class);
+      spans_.begin(take_run(PageWord(PageKind::span, segment_.classes()[size_class].span_pages, shard_index_, size_class)), size_class);
       return size_class;
     } catch (const Failure& error) {
       if (error.code() != errc::heap_full) throw;

@@ -80,8 +80,8 @@ class BasicAudit {
     if (!shard.table_word().none()) {
       const SlotTable table = shard.table();
       Run* const run = run_of(shard.table_word().offset());
-      if (run == nullptr || run->word != table_run(segment_, index, shard.table_word().log2_buckets()) || run->table) {
-        note(in_shard(index) + "its table lies in pages of another use");
+      if (run == nullptr || run->table || !is_table(segment_, index, shard.table_word())) {
+        note(in_shard(index) + "its table isn't the run that it should be");
       } else {
         run->table = true;
       }
@@ -197,6 +197,7 @@ class BasicAudit {
           if (!run.table) note(where + "a table that no shard uses");
           break;
         case PageKind::large:
+          if (run.word.size_class() != 0) note(where + "a large block with a size class");
           if (run.blocks.size() != 1) note(where + "a large block with " + std::to_string(run.blocks.size()) + " entries");
           break;
         case PageKind::span: check_span(page, run, where); break;

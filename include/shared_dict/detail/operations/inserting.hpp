@@ -1,5 +1,6 @@
-// Adding an item of a small size: the same steps as LockedShard's, in one piece, for the case that the key's home bucket, or the one
-// behind it, has room and nothing that looks like the key, that the shard has a block at hand, and that no limit is near. Everything else is left to `change`.
+// Adding an item of a small size: the same steps as LockedShard's, in one piece, for the case that the search for the key ends in its home
+// bucket or in the one behind it, with nothing that looks like the key, that the shard has a block at hand, and that no limit is near. Everything
+// else is left to `change`.
 //
 // As when a value is replaced (overwriting.hpp), the entry is written before it is known whether its key is there: while that waits for memory. Nobody
 // looks at a free block but at its first word, and that one is left alone until the slot was found. So the key's bucket is the one access to

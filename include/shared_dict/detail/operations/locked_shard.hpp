@@ -10,7 +10,7 @@
 //   loan       allocate, retire, pin |
 //   publish    take off the list, fill | as insert or replace, unpin
 //   grow       allocate, fill | table word | epoch + 1, free the old table
-//   clear      (all shards locked) | clear generation | each shard: epoch + 1, no table, free everything
+//   clear      (all shards locked) | clear generation | each shard: epoch + 1, empty the table, free everything else
 //   batch      (its shards locked) batch.hpp
 //
 // Then waiters are told, still under the lock: whoever repairs after a death tells them again.
@@ -232,14 +232,15 @@ class LockedShard {
     return moved;
   }
 
-  // Of how many buckets a new table for so many keys is, as a power of two: a few, so that a small dictionary is gone through fast and
-  // stays in the nearest cache, or as many as fill whole pages.
+  // Of how many buckets a new table for so many keys is, as a power of two: eight, eight times as many up to a page, twice as many from there
+  // on. A smaller one takes a page as well: it is there so that few items are gone through fast and stay in the nearest cache. It is
+  // given up when it is less full, as it would have to be rebuilt for few erased slots.
   std::uint32_t fitting_log2(std::uint64_t keys) const noexcept {
-    constexpr std::uint32_t kSmallLog2 = 3;
-    const auto fits = [keys](std::uint32_t log2) { return keys * 8 <= (std::uint64_t{kSlotsPerBucket} << log2) * 5; };
-    if (fits(kSmallLog2)) return kSmallLog2;
-    std::uint32_t log2 = segment_.page_shift() - static_cast<std::uint32_t>(std::countr_zero(sizeof(Bucket)));
-    while (!fits(log2)) ++log2;
+    const std::uint32_t page_log2 = segment_.page_shift() - static_cast<std::uint32_t>(std::countr_zero(sizeof(Bucket)));
+    std::uint32_t log2 = 3;
+    while (keys * 16 > (std::uint64_t{kSlotsPerBucket} << log2) * (log2 < page_log2 ? 7 : 10)) {
+      log2 = log2 < page_log2 ? std::min(log2 + 3, page_log2) : log2 + 1;
+    }
     return log2;
   }
 
@@ -335,7 +336,7 @@ class LockedShard {
     return SlotTable::crowded(get(shard_.items) + get(shard_.tombstones) + n, slot_count());
   }
 
-  // Doubles the table for `n` more keys, or makes it even larger for many; where tombstones are what fills it, only sweeps them away.
+  // Makes the table larger for `n` more keys; where tombstones are what fills it, only sweeps them away.
   // If there is no memory for it the old table goes on, as long as it has a free slot and an empty one to end searches.
   SHARED_DICT_COLD void grow(std::uint64_t n, bool can_go_on) {
     if (items() > slot_count()) damaged("a shard's count of items is larger than its table");

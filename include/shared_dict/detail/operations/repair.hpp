@@ -29,7 +29,7 @@ inline void store_table(Shard& shard, TableWord table) noexcept {
 
 // The page word of a table of 2^log2 buckets. It says how many they are, as several sizes can be of the same number of pages.
 inline PageWord table_run(const Segment& segment, std::uint32_t index, std::uint32_t log2) noexcept {
-  const std::uint64_t bytes = sizeof(Bucket) << log2;
+  const std::uint64_t bytes = std::uint64_t{sizeof(Bucket)} << log2;
   const std::uint64_t pages = (bytes + segment.identity().page_bytes - 1) >> segment.page_shift();
   return {PageKind::table, static_cast<std::uint32_t>(pages), index, log2};
 }
