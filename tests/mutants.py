@@ -24,7 +24,7 @@ DETAIL = "shared_dict/detail/"
 COMPILER = shutil.which("clang++") or "g++"
 FLAGS = ["-std=c++20", "-D_GLIBCXX_ASSERTIONS", "-w"]
 UNJUDGED = "not judged: ptrace isn't permitted"
-ATTEMPTS = 3
+ATTEMPTS = 10
 SECONDS = 300  # for one test program: far more than it takes when nothing is broken
 STEPS = "steps/"  # these run beside each other
 OPTIMISED = (STEPS, "processes/")  # where each instruction takes a while, or a store is to wait behind the load that follows it

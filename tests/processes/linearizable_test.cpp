@@ -19,7 +19,7 @@ using namespace shared_dict::test;
 
 namespace {
 
-constexpr std::uint64_t kRounds = kSanitized ? 40'000 : 200'000;
+constexpr std::uint64_t kRounds = kSanitized ? 40'000 : 500'000;
 constexpr std::uint64_t kKeys = 64;
 
 /// Many keys: two that have one lock would show nothing, as taking it orders their writes.

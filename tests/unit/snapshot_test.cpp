@@ -484,6 +484,21 @@ TEST_CASE("the progress of a save may use the dictionary; that of a load is refu
   REQUIRE(error_of([&] { d.load(files.path); }) == errc::closed);
 }
 
+// Readers who came before look at entries that are freed now.
+TEST_CASE("a load steps the epoch of each part that it replaces") {
+  const UniqueName name;
+  const Files files;
+  Texts d = Texts::create(name.str(), kSmall);
+  fill(d);
+  d.save(files.path);
+  const auto attachment =
+      detail::Lifecycle(name.str(), {}, kHangDeadline).open(detail::OpenMode::attach, {}, detail::stored_types<std::string, std::string>());
+  std::vector<std::uint64_t> before;
+  for (std::uint32_t i = 0; i < attachment->segment().shard_count(); ++i) before.push_back(attachment->segment().shard(i).epoch.load());
+  d.load(files.path);
+  for (std::uint32_t i = 0; i < attachment->segment().shard_count(); ++i) REQUIRE(attachment->segment().shard(i).epoch.load() > before[i]);
+}
+
 TEST_CASE("damage is told by save and load, which then leave file and dictionary as they were") {
   const UniqueName name;
   const Files files;
