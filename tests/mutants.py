@@ -231,7 +231,7 @@ MUTANTS = [
            "    publish_intent(first, intent_);\n    carry_out_stores(segment_, stores_.data(), stores_.size());",
            "    carry_out_stores(segment_, stores_.data(), stores_.size());\n    publish_intent(first, intent_);",
            "steps/every_step_test.cpp|*of words*"),
-    Mutant("a load's old entries are freed before the epoch steps", "operations/replacement.hpp",
+    Mutant("a load steps no epoch", "operations/replacement.hpp",
            "    step_epoch(fields);",
            "",
            "unit/snapshot_test.cpp", "processes/saving_test.cpp"),

@@ -34,7 +34,7 @@ class MadeDictionary : public StoredImage<Family> {
   using Dict = typename StoredImage<Family>::Dict;
 
   static void grow_tables(Dict& dict) {
-    const std::size_t shards = 2;
+    const std::size_t shards = dict.stats().shards;
     std::size_t key = kMadeKeys + 2;
     for (; dict.stats().slot_count < shards * kSlotsOfPage; ++key) dict.insert(Family::key(key), typename Family::Value());
     while (--key >= kMadeKeys + 2) dict.erase(Family::key(key));

@@ -30,6 +30,29 @@ using Dictionary = test::StoredDictionary;
 
 constexpr std::size_t kOneShard = 1 << 16;
 
+/// Keeps the pool without a page. The leak is what the audit would find.
+class EmptyPool {
+ public:
+  explicit EmptyPool(const Dictionary& dictionary) : dictionary_(dictionary) {
+    PagePool pool(dictionary_.writer());
+    static_cast<void>(test::error_of([&] {
+      for (;;) pool.take(PageWord(PageKind::large, 1, 1));
+    }));
+  }
+
+  void give_back() const {
+    PagePool pool(dictionary_.writer());
+    std::vector<std::uint32_t> foreign;
+    pool.for_each_run([&](std::uint32_t page, PageWord word) {
+      if (word.kind() == PageKind::large && word.shard() == 1) foreign.push_back(page);
+    });
+    for (const std::uint32_t page : foreign) pool.give(page);
+  }
+
+ private:
+  const Dictionary& dictionary_;
+};
+
 }  // namespace
 
 TEST_CASE("random changes of one shard are those of a map, and the audit agrees all the time") {
@@ -154,13 +177,7 @@ TEST_CASE("a table that can't grow goes on up to its last but one slot, and no s
   }
   const TableWord table(d.segment().shard(0).table.load());
   const std::uint64_t slots = table.buckets() * kSlotsPerBucket;
-  {
-    // Keeps the pool empty; the leak is what the audit would find, so it is given back below.
-    PagePool pool(d.writer());
-    static_cast<void>(test::error_of([&] {
-      for (;;) pool.take(PageWord(PageKind::large, 1, 1));
-    }));
-  }
+  const EmptyPool empty(d);
   int stored = 0;
   const std::error_code code = test::error_of([&] {
     for (;; ++stored) d.put("key" + std::to_string(stored), "");
@@ -169,14 +186,35 @@ TEST_CASE("a table that can't grow goes on up to its last but one slot, and no s
   REQUIRE(count_items(d.segment()) < slots);
   for (int i = 0; i < stored; ++i) REQUIRE(d.get("key" + std::to_string(i)));
   REQUIRE_FALSE(d.get("no such key"));
-  {
-    PagePool pool(d.writer());
-    std::vector<std::uint32_t> foreign;
-    pool.for_each_run([&](std::uint32_t page, PageWord word) {
-      if (word.kind() == PageKind::large && word.shard() == 1) foreign.push_back(page);
-    });
-    for (const std::uint32_t page : foreign) pool.give(page);
-  }
+  empty.give_back();
   d.put("key" + std::to_string(stored), "");
+  REQUIRE(d.problems().empty());
+}
+
+// It can't be rebuilt without a page.
+TEST_CASE("a table whose last empty slot must stay takes new keys in the place of erased ones") {
+  const Dictionary d({.heap_size = kOneShard});
+  for (int i = 0; i < 30; ++i) d.put(std::to_string(i), "");
+  const EmptyPool empty(d);
+  int last = 30;
+  const auto exchange_one = [&] {
+    d.erase(std::to_string(last - 30));
+    return test::error_of([&] { d.put(std::to_string(last), ""); });
+  };
+  while (!exchange_one()) REQUIRE(++last < 100'000);
+  int taken = 0;
+  for (int i = 0; i < 200; ++i) {
+    const std::string key = "new " + std::to_string(i);
+    const std::error_code code = test::error_of([&] { d.put(key, ""); });
+    REQUIRE((!code || code == errc::heap_full));
+    REQUIRE(d.get(key).has_value() == !code);
+    if (code) continue;
+    ++taken;
+    d.erase(key);
+  }
+  REQUIRE(taken > 0);
+  for (int i = last - 29; i < last; ++i) REQUIRE(d.get(std::to_string(i)));
+  empty.give_back();
+  d.put(std::to_string(last), "");
   REQUIRE(d.problems().empty());
 }

@@ -115,7 +115,7 @@ TEST_CASE("what one shard keeps aside is there for another one when no memory is
   const Writer writer = d.writer();
   Heap heap(writer, 1);
   REQUIRE(test::error_of([&] {
-            for (;;) heap.take_run({PageKind::large, 1, 0});
+            for (;;) heap.take_run({PageKind::large, 1, 1});
           }) == errc::heap_full);
   REQUIRE_FALSE(test::error_of([&] { d.put(key_in(1), value); }));
 }

@@ -208,8 +208,9 @@ TEST_CASE("a clear that was interrupted right after its moment empties every sha
 
 // Several sizes take the same number of pages.
 TEST_CASE("a table word with a flipped bit is no table") {
-  const std::uint64_t page_bytes = GENERATE(4096U, 8192U, 16384U);
-  const Dictionary dictionary({.heap_size = std::size_t{page_bytes} << 20, .max_items = 100'000});
+  const std::uint32_t page_bytes = sizeof(std::size_t) == 4 ? 4096U : GENERATE(4096U, 8192U, 16384U);
+  const std::uint64_t heap_size = page_bytes == 4096 ? std::uint64_t{1} << 22 : std::uint64_t{page_bytes} << 20;
+  const Dictionary dictionary({.heap_size = static_cast<std::size_t>(heap_size), .max_items = 100'000});
   const int items = GENERATE(1, 12'000);
   for (int i = 0; i < items; ++i) dictionary.put("key" + std::to_string(i), "");
   const Segment& segment = dictionary.segment();

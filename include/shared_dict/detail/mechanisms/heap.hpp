@@ -191,7 +191,7 @@ class Heap {
     }
   }
 
-  // Runs for slot tables, with the page word that they get. When there are none, this shard's spares may be what keeps some. `give_run` is as
+  // A run of pages, with the page word that it gets. When there are none, this shard's spares may be what keeps some. `give_run`, of tables, is as
   // `free`.
   std::uint32_t take_run(PageWord run) {
     if (retired() != 0 && run.kind() == PageKind::large) sweep();
