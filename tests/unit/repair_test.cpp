@@ -206,9 +206,13 @@ TEST_CASE("a clear that was interrupted right after its moment empties every sha
   REQUIRE(dictionary.pages_in_use() == pages_of_tables(dictionary));
 }
 
-// Several sizes take the same number of pages.
+// Several sizes take the same number of pages. (Large pages take a large heap, for whose addresses not every process has room.)
 TEST_CASE("a table word with a flipped bit is no table") {
+#if defined(__linux__)
   const std::uint32_t page_bytes = sizeof(std::size_t) == 4 ? 4096U : GENERATE(4096U, 8192U, 16384U);
+#else
+  const std::uint32_t page_bytes = 4096;
+#endif
   const std::uint64_t heap_size = page_bytes == 4096 ? std::uint64_t{1} << 22 : std::uint64_t{page_bytes} << 20;
   const Dictionary dictionary({.heap_size = static_cast<std::size_t>(heap_size), .max_items = 100'000});
   const int items = GENERATE(1, 12'000);
