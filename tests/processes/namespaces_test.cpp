@@ -38,7 +38,7 @@ enum class Proc { there, missing };
 
 /// Puts an empty directory where /proc was, for this process and its children.
 bool hide_proc() {
-  return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+  return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) == 0 &&
          ::mount("tmpfs", "/proc", "tmpfs", 0, "size=64k") == 0;
 }
 

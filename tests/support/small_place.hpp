@@ -30,7 +30,7 @@ void in_small_place(Body body, std::chrono::milliseconds deadline = kHangDeadlin
   test_seed();  // the child has the same one
   const Ending ending = run_forked(
       [&](auto&& say) -> int {
-        if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) != 0 ||
             ::mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=4m") != 0) {
           return Forked::kSkipped;
         }
