@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -107,6 +108,13 @@ std::error_code refusal(Texts& d, const std::vector<std::pair<std::string, std::
   if (error_of([&] { Texts::create(name.str(), {.heap_size = kMiB, .load_from = path}); }) != code) return {};
   if (exists(name.str()) || sorted_items(d) != items) return {};
   return code;
+}
+
+/// The same dictionary from below.
+template <class Dict>
+std::shared_ptr<detail::Attachment> attachment_of(const Dict& d) {
+  return detail::Lifecycle(d.name(), {}, kHangDeadline)
+      .open(detail::OpenMode::attach, {}, detail::stored_types<typename Dict::key_type, typename Dict::mapped_type>());
 }
 
 bool is_refusal(const std::error_code& code) { return code == errc::corrupted || code == errc::incompatible_layout; }
@@ -491,8 +499,7 @@ TEST_CASE("a load steps the epoch of each part that it replaces") {
   Texts d = Texts::create(name.str(), kSmall);
   fill(d);
   d.save(files.path);
-  const auto attachment =
-      detail::Lifecycle(name.str(), {}, kHangDeadline).open(detail::OpenMode::attach, {}, detail::stored_types<std::string, std::string>());
+  const auto attachment = attachment_of(d);
   std::vector<std::uint64_t> before;
   for (std::uint32_t i = 0; i < attachment->segment().shard_count(); ++i) before.push_back(attachment->segment().shard(i).epoch.load());
   d.load(files.path);
@@ -507,8 +514,7 @@ TEST_CASE("damage is told by save and load, which then leave file and dictionary
   d.save(files.path);
   const std::string saved = files.bytes();
   const auto items = sorted_items(d);
-  const auto attachment =
-      detail::Lifecycle(name.str(), {}, kHangDeadline).open(detail::OpenMode::attach, {}, detail::stored_types<std::string, std::string>());
+  const auto attachment = attachment_of(d);
   for (std::uint32_t i = 0; i < attachment->segment().shard_count(); ++i) {
     detail::Word64& table = attachment->segment().shard(i).table;
     if (table.load() == 0) continue;
@@ -532,8 +538,7 @@ TEST_CASE("an item of another size than all of them isn't saved over a good file
   for (std::uint64_t i = 0; i < 100; ++i) d.insert(i, i);
   d.save(files.path);
   const std::string saved = files.bytes();
-  const auto attachment = detail::Lifecycle(name.str(), {}, kHangDeadline)
-                              .open(detail::OpenMode::attach, {}, detail::stored_types<std::uint64_t, std::uint64_t>());
+  const auto attachment = attachment_of(d);
   {
     const detail::Writer writer(*attachment, kHangDeadline);
     detail::LockedShard shard(writer, 0);

@@ -168,7 +168,7 @@ class LockedShard {
   // Where a new key goes; the table may have grown. Throws heap_full.
   SlotTable::Found make_room(SlotTable::Found found, const KeyBytes& key) {
     if (needs_room(1)) {
-      grow(1, found.free_slot, found.free_slot && table().word(found.at).is_erased());
+      grow(1, found.free_slot && table().word(found.at).is_erased());
       found = find(key);
     }
     if (!found.free_slot) fail(errc::heap_full, writer_.attachment.name(), "its table is full and can't grow");
@@ -225,7 +225,7 @@ class LockedShard {
     bool moved = false;
     while (needs_room(n)) {
       const TableWord before = table_word();
-      grow(n, get(shard_.items) + get(shard_.tombstones) + n < slot_count());
+      grow(n);
       if (table_word() == before) break;  // no memory for a larger one, but this one will do
       moved = true;
     }
@@ -339,14 +339,14 @@ class LockedShard {
   // Makes the table larger for `n` more keys; where tombstones are what fills it, only sweeps them away.
   // If there is no memory for it the old table goes on, as long as it has a free slot and an empty one to end searches, which an erased slot that
   // is used again leaves as they are (`reuses`).
-  SHARED_DICT_COLD void grow(std::uint64_t n, bool can_go_on, bool reuses = false) {
+  SHARED_DICT_COLD void grow(std::uint64_t n, bool reuses = false) {
     if (items() > slot_count()) damaged("a shard's count of items is larger than its table");
     const std::uint32_t log2 = std::max(table_word().none() ? 0 : table_word().log2_buckets(), fitting_log2(items() + n));
     try {
       rebuild_table(writer_, heap_, shard_, index_, log2);
     } catch (const Failure& error) {
-      const bool nearly_full = !reuses && get(shard_.items) + get(shard_.tombstones) + n + 1 > slot_count();
-      if (error.code() != errc::heap_full || !can_go_on || nearly_full) throw;
+      const bool can_go_on = reuses || get(shard_.items) + get(shard_.tombstones) + n < slot_count();
+      if (error.code() != errc::heap_full || !can_go_on) throw;
     }
   }
 
