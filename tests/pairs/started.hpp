@@ -6,6 +6,8 @@
 
 #if defined(_WIN32)
 #include <windows.h>
+
+#include "../support/windows_process.hpp"
 #else
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,12 +44,8 @@ inline constexpr unsigned kKilled = 137;
 }
 
 inline Started::Started(std::string program, std::string role, std::string name) {
-  std::string command = '"' + program + "\" " + role + " " + name;
-  STARTUPINFOA info{};
-  info.cb = sizeof info;
-  if (::CreateProcessA(nullptr, command.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &info, &process_) == 0) {
-    throw std::runtime_error("can't start " + command);
-  }
+  const std::string command = '"' + program + "\" " + role + " " + name;
+  if (!start_process(command, process_)) throw std::runtime_error("can't start " + command);
 }
 inline Started::~Started() {
   ::TerminateProcess(process_.hProcess, 1);

@@ -2,6 +2,8 @@
 
 #if defined(_WIN32)
 #include <windows.h>
+
+#include "support/windows_process.hpp"
 #else
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,10 +139,8 @@ Child Child::start(const std::string& role, const std::vector<std::string>& args
   std::string command = quoted({path, size}) + " --child " + quoted(role);
   for (const std::string& arg : args) command += ' ' + quoted(arg);
   std::fflush(nullptr);
-  STARTUPINFOA info{};
-  info.cb = sizeof info;
   PROCESS_INFORMATION started{};
-  if (::CreateProcessA(nullptr, command.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &info, &started) == 0) {
+  if (!start_process(command, started)) {
     throw std::system_error(static_cast<int>(::GetLastError()), std::system_category(), "can't start child " + role);
   }
   ::AssignProcessToJobObject(job(), started.hProcess);
