@@ -109,7 +109,7 @@ struct SequenceCodec {
     }
     const std::size_t count = n / sizeof(Element);
     if constexpr (std::is_default_constructible_v<Element>) {
-      out.resize(count);
+      if (out.size() != count) [[unlikely]] out.resize(count);
     } else {
       const auto blank = std::bit_cast<Element>(std::array<std::byte, sizeof(Element)>{});
       out.clear();

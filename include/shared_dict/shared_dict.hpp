@@ -639,16 +639,15 @@ class SharedDict {
 
   std::size_t count() const { return static_cast<std::size_t>(detail::count_items(reading().segment())); }
 
-  std::optional<V> read(Key key) const {
-    if constexpr (kFixed) {
-      const detail::EncodedKey<K> encoded(key);
-      const auto& attachment = reading();
-      return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
-    } else {
-      V value = V();
-      if (!read_into(key, value)) return std::nullopt;
-      return value;
-    }
+  std::optional<V> read(Key key) const requires kFixed {
+    const detail::EncodedKey<K> encoded(key);
+    const auto& attachment = reading();
+    return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
+  }
+  std::optional<V> read(Key key) const requires(!kFixed) {
+    std::optional<V> value(std::in_place);
+    if (!read_into(key, *value)) value.reset();
+    return value;
   }
 
   bool read_into(Key key, V& out) const {
@@ -663,7 +662,7 @@ class SharedDict {
       if (value) out = *value;
       return value.has_value();
     } else {
-      return detail::read_value(attachment.segment(), name_, hashed(attachment, encoded), out);
+      return detail::read_value(attachment.segment(), name_, encoded.bytes(), out);
     }
   }
 

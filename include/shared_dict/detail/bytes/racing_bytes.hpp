@@ -134,7 +134,7 @@ SHARED_DICT_HOT void cover_with_pairs(std::size_t size, Pair pair) noexcept {
 }
 
 // Copies `size` bytes out of the segment. Pairs may begin anywhere, words may not: then what is left behind whole words goes by itself.
-inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size) noexcept {
+SHARED_DICT_HOT void read_racing_here(std::byte* to, const std::byte* shared, std::size_t size) noexcept {
   const std::size_t tail = size % kWord;
   const std::size_t whole = size - tail;
   if (size >= 2 * kWord) [[likely]] {
@@ -146,6 +146,9 @@ inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size
   }
   if (tail != 0) store_tail(to + whole, load_word(shared + whole), tail);
 }
+
+// The same as a function of its own, for those who call it twice in a loop.
+inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size) noexcept { read_racing_here(to, shared, size); }
 
 // Copies `size` bytes into the segment and fills the last word with zeros.
 SHARED_DICT_HOT void write_racing(std::byte* shared, const std::byte* from, std::size_t size) noexcept {

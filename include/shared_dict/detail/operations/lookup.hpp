@@ -188,25 +188,33 @@ inline void prefetch_entry(const Segment& segment, SlotWord word, std::uint64_t 
   for (std::uint64_t at = 0; at < end; at += kCacheLine) prefetch(entry + at);
 }
 
+SHARED_DICT_HOT Approach approach_value(const Segment& segment, const KeyBytes& key) noexcept {
+  Approach approach;
+  approach_bucket(segment, key, approach);
+  approach_entry(key, approach);
+  return approach;
+}
+
+// True as search_value. False says nothing: it takes the whole search to know.
+template <class Visit>
+SHARED_DICT_HOT bool visit_guessed(const Segment& segment, const KeyBytes& key, const Approach& approach, const Visit& visit) {
+  Entry entry;
+  if (!holds_key(segment, approach.candidate.word, key, entry)) [[unlikely]] return false;
+  if (entry.sizes.value() > kTrustedBytes && !still_valid(approach.view, *approach.bucket, approach.version)) return false;
+  visit(StoredValue{entry.offset, entry.value_at, static_cast<std::size_t>(entry.sizes.value())});
+  return still_valid(approach.view, *approach.bucket, approach.version);
+}
+
 // As search_value.
 template <class Visit>
-SHARED_DICT_HOT bool visit_approached(const Segment& segment, const std::string& name, const KeyBytes& key, const Approach& approach, Visit visit) {
-  Entry entry;
-  if (holds_key(segment, approach.candidate.word, key, entry)) [[likely]] {
-    if (entry.sizes.value() <= kTrustedBytes || still_valid(approach.view, *approach.bucket, approach.version)) {
-      visit(StoredValue{entry.offset, entry.value_at, static_cast<std::size_t>(entry.sizes.value())});
-      if (still_valid(approach.view, *approach.bucket, approach.version)) [[likely]] return true;
-    }
-  }
+SHARED_DICT_HOT bool visit_approached(const Segment& segment, const std::string& name, const KeyBytes& key, const Approach& approach, const Visit& visit) {
+  if (visit_guessed(segment, key, approach, visit)) [[likely]] return true;
   return search_value(segment, name, key, visit);
 }
 
 template <class Visit>
-SHARED_DICT_HOT bool visit_value(const Segment& segment, const std::string& name, const KeyBytes& key, Visit visit) {
-  Approach approach;
-  approach_bucket(segment, key, approach);
-  approach_entry(key, approach);
-  return visit_approached(segment, name, key, approach, visit);
+SHARED_DICT_HOT bool visit_value(const Segment& segment, const std::string& name, const KeyBytes& key, const Visit& visit) {
+  return visit_approached(segment, name, key, approach_value(segment, key), visit);
 }
 
 // A visitor that copies the value's bytes to where `prepare(size)` says. It may be called several times, and what it returned last
@@ -214,7 +222,7 @@ SHARED_DICT_HOT bool visit_value(const Segment& segment, const std::string& name
 // itself, or it makes room piece by piece when it says so, and each is filled while it is still in the cache.
 template <class Prepare>
 SHARED_DICT_HOT auto copy_to(const Segment& segment, Prepare& prepare) {
-  return [&segment, &prepare](const StoredValue& value) {
+  return [&segment, &prepare](const StoredValue& value) SHARED_DICT_HOT_LAMBDA {
     const std::byte* const from = segment.at(value.at);
     std::size_t at = 0;
     if constexpr (requires { Prepare::kPiece; }) {
@@ -225,7 +233,7 @@ SHARED_DICT_HOT auto copy_to(const Segment& segment, Prepare& prepare) {
         }
       }
     }
-    if (std::byte* const to = prepare(value.size)) read_racing(to + at, from + at, value.size - at);
+    if (std::byte* const to = prepare(value.size)) read_racing_here(to + at, from + at, value.size - at);
   };
 }
 

@@ -47,7 +47,7 @@ class Room {
   bool touched = false;
   bool fits = true;
 
-  std::byte* operator()(std::size_t size) {
+  SHARED_DICT_HOT std::byte* operator()(std::size_t size) {
     touched = true;
     fits = size % Traits::alignment == 0;  // an element is no shorter than its alignment: most garbage ends here
     try {
@@ -98,7 +98,7 @@ class Room {
 // string or vector may be left empty if the key was erased while it was copied.
 // `look_up` is the look-up of the key, called with `prepare` (lookup.hpp).
 template <class V, class LookUp>
-bool read_value_by(const std::string& name, V& out, LookUp look_up) {
+SHARED_DICT_HOT bool read_value_by(const std::string& name, V& out, LookUp look_up) {
   using Traits = codec_traits<V>;
   if constexpr (Traits::plain && Traits::fixed_size == 0) {
     Room<V> room(out);
@@ -119,9 +119,21 @@ bool read_value_by(const std::string& name, V& out, LookUp look_up) {
   }
 }
 
+// The whole search has a function and variables of its own, the key's parts among them: what its call could refer to would have to lie in
+// memory for the first guess, too.
 template <class V>
-bool read_value(const Segment& segment, const std::string& name, const KeyBytes& key, V& out) {
-  return read_value_by(name, out, [&](auto&& prepare) { return lookup(segment, name, key, prepare); });
+SHARED_DICT_COLD bool search_for_value(const Segment& segment, const std::string& name, KeyBytes key, V& out) {
+  return read_value_by(name, out, [&](auto&& prepare) { return search_value(segment, name, key, copy_to(segment, prepare)); });
+}
+
+template <class V>
+SHARED_DICT_APART bool read_value(const Segment& segment, const std::string& name, Bytes bytes, V& out) {
+  const KeyBytes key = hash_key(segment, bytes);
+  const bool guessed = read_value_by(name, out, [&](auto&& prepare) SHARED_DICT_HOT_LAMBDA {
+    return visit_guessed(segment, key, approach_value(segment, key), copy_to(segment, prepare));
+  });
+  if (guessed) [[likely]] return true;
+  return search_for_value(segment, name, key, out);
 }
 
 // Reads the bytes of a value of a fixed size; false if the key is missing.

@@ -14,8 +14,10 @@
 // For the few functions that are the whole of an operation: the calls would cost more than the code.
 #if defined(__GNUC__)
 #define SHARED_DICT_HOT __attribute__((always_inline)) inline
+#define SHARED_DICT_HOT_LAMBDA __attribute__((always_inline))  // behind its parameters
 #else
 #define SHARED_DICT_HOT inline
+#define SHARED_DICT_HOT_LAMBDA
 #endif
 
 // Keeps rare code out of its callers. Not __attribute__((cold)): where such a call returns, GCC 12 may take the code behind it for as rare,
