@@ -183,7 +183,7 @@ class SharedDict {
   }
 
   /// Puts the value of a key into `out`, reusing its memory if it is a string or a vector of plain bytes; true if the key is there. Otherwise `out` stays as it was; only a string
-  /// or vector may be left empty, if the key was erased at this moment.
+  /// or vector may be left empty, or what has a codec of its user's be a new one, if the key was erased at this moment. The key may be a part of `out`.
   bool try_get(Key key, V& out) const try { return read_into(key, out); } catch (const detail::Failure& failure) {
     failure.leave("try_get");
   }
@@ -639,30 +639,41 @@ class SharedDict {
 
   std::size_t count() const { return static_cast<std::size_t>(detail::count_items(reading().segment())); }
 
-  std::optional<V> read(Key key) const requires kFixed {
+  std::optional<V> read(Key key) const {
     const detail::EncodedKey<K> encoded(key);
-    const auto& attachment = reading();
-    return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
+    if constexpr (kFixed) {
+      const auto& attachment = reading();
+      return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
+    } else {
+      return read_new(encoded);
+    }
   }
-  std::optional<V> read(Key key) const requires(!kFixed) {
-    std::optional<V> value(std::in_place);
-    if (!read_into(key, *value)) value.reset();
+
+  // Made where the caller wants it: GCC before 14 does that only for what stands in a function's outermost block. A template, as it isn't for every V.
+  template <class T = V>
+  std::optional<T> read_new(const detail::EncodedKey<K>& key) const {
+    std::optional<T> value(std::in_place);
+    if (!read_encoded(key, *value)) value.reset();
     return value;
   }
 
   bool read_into(Key key, V& out) const {
-    if constexpr (detail::kMayAlias<K, V>) {
-      if (detail::lies_in<K>(key, out)) [[unlikely]]
-        return read_into(K(key), out);
-    }
     const detail::EncodedKey<K> encoded(key);
+    if constexpr (detail::kMayAlias<K, V>) {
+      if (detail::may_lie_in(encoded.bytes(), out)) [[unlikely]]
+        return read_encoded(detail::KeptKey<K>(key).encoded(), out);
+    }
+    return read_encoded(encoded, out);
+  }
+
+  bool read_encoded(const detail::EncodedKey<K>& key, V& out) const {
     const auto& attachment = reading();
     if constexpr (kFixed) {
-      const std::optional<V> value = detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
+      const std::optional<V> value = detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, key));
       if (value) out = *value;
       return value.has_value();
     } else {
-      return detail::read_value(attachment.segment(), name_, encoded.bytes(), out);
+      return detail::read_value(attachment.segment(), name_, key.bytes(), out);
     }
   }
 

@@ -8,7 +8,7 @@ build=${1:?usage: windows.sh BUILD_DIR}
 . "$here/../windows/tools.sh"
 program=$build/member.exe
 
-if [ ! -x "$program" ] || [ -n "$(find "$here" "$here/../../include" -newer "$program" -print -quit)" ]; then
+if [ ! -x "$program" ] || [ -n "$(find "$here" "$here/../support/windows_process.hpp" "$here/../../include" -newer "$program" -print -quit)" ]; then
   $compiler -std=c++20 -O1 -Wall -Wextra "-I$here/../../include" "-I$build/include" "$here/member.cpp" -o "$program" -static -pthread \
     > "$log" 2>&1 || fail "it doesn't compile"
   ! grep -q warning: "$log" || fail "it is compiled with warnings"

@@ -35,10 +35,10 @@ struct Opaque {
 }  // namespace
 
 // All members compile whatever the value is: what it lacks, the dictionary lacks. (clang before 16 instantiates a class's members without a look at
-// their constraints.)
-#if !defined(__clang__) || __clang_major__ >= 16
+// their constraints; these two have what all of them need.)
 template class shared_dict::SharedDict<std::string, std::string>;
 template class shared_dict::SharedDict<std::uint64_t, std::uint64_t>;
+#if !defined(__clang__) || __clang_major__ >= 16
 template class shared_dict::SharedDict<int, Opaque>;
 template class shared_dict::ItemReference<std::string, std::string>;
 template class shared_dict::ItemReference<std::uint64_t, std::uint64_t>;

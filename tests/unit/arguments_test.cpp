@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -49,6 +50,33 @@ struct Appending {
     archive(more);
     parts.insert(parts.end(), more.begin(), more.end());
   }
+};
+
+/// Called when room is made for a value, where the read that makes it can be overtaken by a change.
+std::function<void()> on_room;
+
+void room_is_made() {
+  if (on_room) std::exchange(on_room, nullptr)();
+}
+
+template <class T>
+struct TellingAllocator {
+  using value_type = T;
+  TellingAllocator() = default;
+  template <class U>
+  TellingAllocator(const TellingAllocator<U>&) noexcept {}
+  T* allocate(std::size_t n) {
+    room_is_made();
+    return std::allocator<T>().allocate(n);
+  }
+  void deallocate(T* at, std::size_t n) noexcept { std::allocator<T>().deallocate(at, n); }
+  friend bool operator==(const TellingAllocator&, const TellingAllocator&) noexcept { return true; }
+};
+using TellingInts = std::vector<int, TellingAllocator<int>>;
+
+/// Four bytes, and more: its codec can't make one of fewer.
+struct Framed {
+  std::string stored = "new:";
 };
 
 /// Of which a codec of its own stores the half.
@@ -98,6 +126,18 @@ struct shared_dict::codec<Half> {
     std::memcpy(out.data(), &half.stored, fixed_size);
   }
   static void decode(std::span<const std::byte> bytes, Half& half) { std::memcpy(&half.stored, bytes.data(), fixed_size); }
+};
+
+template <>
+struct shared_dict::codec<Framed> {
+  static constexpr bool plain = true;
+  static std::span<const std::byte> bytes(const Framed& object) noexcept { return std::as_bytes(std::span<const char>(object.stored)); }
+  static std::byte* prepare(Framed& object, std::size_t n) {
+    if (n < 4) throw detail::DecodeError("fewer than four bytes");
+    room_is_made();
+    object.stored.resize(n);
+    return reinterpret_cast<std::byte*>(object.stored.data());
+  }
 };
 
 TEST_CASE("update takes pairs of whatever converts to key and value") {
@@ -185,6 +225,42 @@ TEST_CASE("the key of a read may be part of what is read into") {
     REQUIRE(d.try_get(text, text));
     REQUIRE(text.size() >= 1000);
   }
+}
+
+TEST_CASE("the key of a read may be an element of what is read into, also when the value is replaced meanwhile") {
+  const test::UniqueName name;
+  auto d = SharedDict<int, TellingInts>::create(name.str(), {.heap_size = 1 << 20});
+  const TellingInts after = {1, 2, 3};
+  d.insert(7, TellingInts(100, 4));
+  TellingInts value = {7};
+  on_room = [&] { d.insert_or_assign(7, after); };
+  REQUIRE(d.try_get(value[0], value));
+  REQUIRE(value == after);
+}
+
+TEST_CASE("a value whose codec can't make one of nothing is read, also when it is replaced or erased meanwhile") {
+  const test::UniqueName name;
+  auto d = SharedDict<std::string, Framed>::create(name.str(), {.heap_size = 1 << 20});
+  const auto put = [&](const char* text) { d.insert_or_assign("key", Framed{text}); };
+  put("one:of a length");
+  on_room = [&] { put("two:of another"); };
+  REQUIRE(d.get("key")->stored == "two:of another");
+  on_room = [&] { put("six:"); };
+  REQUIRE(d.at("key").stored == "six:");
+  Framed out;
+  on_room = [&] { put("ten:more"); };
+  REQUIRE(d.try_get("key", out));
+  REQUIRE(out.stored == "ten:more");
+  on_room = [&] { d.erase("key"); };
+  REQUIRE_FALSE(d.try_get("key", out));
+  REQUIRE(out.stored == Framed().stored);
+  out.stored = "kept";
+  REQUIRE_FALSE(d.try_get("key", out));
+  REQUIRE(out.stored == "kept");
+  put("one:");
+  on_room = [&] { d.erase("key"); };
+  REQUIRE_FALSE(d.get("key").has_value());
+  SHARED_DICT_REQUIRE_SOUND(d);
 }
 
 TEST_CASE("a callback is called once, also when memory is looked for after it") {

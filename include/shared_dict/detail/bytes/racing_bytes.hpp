@@ -147,7 +147,7 @@ SHARED_DICT_HOT void read_racing_here(std::byte* to, const std::byte* shared, st
   if (tail != 0) store_tail(to + whole, load_word(shared + whole), tail);
 }
 
-// The same as a function of its own, for those who call it twice in a loop.
+// The same where a call costs less than the code in two places.
 inline void read_racing(std::byte* to, const std::byte* shared, std::size_t size) noexcept { read_racing_here(to, shared, size); }
 
 // Copies `size` bytes into the segment and fills the last word with zeros.

@@ -38,6 +38,10 @@ class Room {
     if constexpr (kGrows) return sizeof(typename V::value_type);
     return std::size_t{1};
   }();
+  static constexpr bool kCopies = [] {
+    if constexpr (kGrows) return kCopiesPairs && alignof(typename V::value_type) <= kWord;
+    return false;
+  }();
 
  public:
   static constexpr std::size_t kPiece = kWord * kElement * std::max<std::size_t>(1, 512 / kElement);  // whole words, whole elements
@@ -76,7 +80,7 @@ class Room {
   // as many bytes as this. What it copied is not believed before it is validated, like all that is read so (racing_bytes.hpp); between
   // the two hidings nothing but that copy reads the bytes, so that nothing is known of them that others could make untrue.
   bool made_of(const std::byte* shared, std::size_t size) {
-    if constexpr (kGrows && kCopiesPairs && alignof(typename V::value_type) <= kWord) {
+    if constexpr (kCopies) {
       touched = true;
       fits = true;  // whatever was found before, which was there no more
       const auto* const first = reinterpret_cast<const typename V::value_type*>(hidden(shared));
@@ -94,17 +98,16 @@ class Room {
   V& out_;
 };
 
-// Reads the value of a key into `out`, which then keeps its memory. If the key is missing `out` stays as it was, except that a
-// string or vector may be left empty if the key was erased while it was copied.
-// `look_up` is the look-up of the key, called with `prepare` (lookup.hpp).
+// Reads the value of a key into `out`, which then keeps its memory. `look_up` is a look-up of the key, called with `prepare` (lookup.hpp). False if
+// it found nothing; then `torn` says whether `out` has bytes in it that belong to nothing.
 template <class V, class LookUp>
-SHARED_DICT_HOT bool read_value_by(const std::string& name, V& out, LookUp look_up) {
+SHARED_DICT_HOT bool try_read_value(const std::string& name, V& out, bool& torn, LookUp look_up) {
   using Traits = codec_traits<V>;
   if constexpr (Traits::plain && Traits::fixed_size == 0) {
     Room<V> room(out);
     const bool found = look_up(room);
     if (found && !room.fits) fail_corrupted(name, "a value has the wrong size");
-    if (!found && room.touched) Traits::prepare(out, 0);
+    torn = !found && (torn || room.touched);
     return found;
   } else {
     std::vector<std::byte> bytes;
@@ -119,21 +122,40 @@ SHARED_DICT_HOT bool read_value_by(const std::string& name, V& out, LookUp look_
   }
 }
 
+// What a user's codec can't make of no bytes is a new object.
+template <class V>
+void empty_value(V& out) {
+  if constexpr (kIsSequence<V, codec_traits<V>>) {
+    out.clear();
+  } else if constexpr (codec_traits<V>::plain && std::is_move_assignable_v<V>) {
+    out = V();
+  }
+}
+
+// The same with a look-up that knows. If the key is missing `out` stays as it was, unless it was erased while it was copied.
+template <class V, class LookUp>
+SHARED_DICT_HOT bool read_value_by(const std::string& name, V& out, LookUp look_up, bool torn = false) {
+  const bool found = try_read_value(name, out, torn, look_up);
+  if (torn) [[unlikely]] empty_value(out);
+  return found;
+}
+
 // The whole search has a function and variables of its own, the key's parts among them: what its call could refer to would have to lie in
 // memory for the first guess, too.
 template <class V>
-SHARED_DICT_COLD bool search_for_value(const Segment& segment, const std::string& name, KeyBytes key, V& out) {
-  return read_value_by(name, out, [&](auto&& prepare) { return search_value(segment, name, key, copy_to(segment, prepare)); });
+SHARED_DICT_COLD bool search_for_value(const Segment& segment, const std::string& name, KeyBytes key, V& out, bool torn) {
+  return read_value_by(name, out, [&](auto&& prepare) { return search_value(segment, name, key, copy_to(segment, prepare)); }, torn);
 }
 
 template <class V>
 SHARED_DICT_APART bool read_value(const Segment& segment, const std::string& name, Bytes bytes, V& out) {
   const KeyBytes key = hash_key(segment, bytes);
-  const bool guessed = read_value_by(name, out, [&](auto&& prepare) SHARED_DICT_HOT_LAMBDA {
+  bool torn = false;
+  const bool guessed = try_read_value(name, out, torn, [&](auto&& prepare) SHARED_DICT_HOT_LAMBDA {
     return visit_guessed(segment, key, approach_value(segment, key), copy_to(segment, prepare));
   });
   if (guessed) [[likely]] return true;
-  return search_for_value(segment, name, key, out);
+  return search_for_value(segment, name, key, out, torn);
 }
 
 // Reads the bytes of a value of a fixed size; false if the key is missing.

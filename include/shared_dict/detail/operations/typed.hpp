@@ -98,18 +98,17 @@ class KeptKey {
   EncodedKey<K> encoded_;
 };
 
-// Whether a key may be part of a value that is read into.
+// Whether a key, which is searched by its own bytes, may be part of a value that these are copied into.
 template <class K, class V>
-inline constexpr bool kMayAlias = codec_traits<V>::plain && codec_traits<V>::fixed_size == 0 && (kIsStringKey<K> || std::is_same_v<K, V>);
+inline constexpr bool kMayAlias = codec_traits<V>::plain && codec_traits<V>::fixed_size == 0 && key_codec_traits<K>::plain && std::is_copy_constructible_v<K>;
 
-// Whether it is: the bytes that it is searched by would change.
-template <class K, class V>
-bool lies_in(KeyArgument<K> key, const V& out) noexcept {
-  if constexpr (kIsStringKey<K>) {
-    const auto first = reinterpret_cast<std::uintptr_t>(out.data());
-    return reinterpret_cast<std::uintptr_t>(key.data()) - first < out.size() * sizeof(*out.data());
+// Whether it may be. Where a type with a codec of its user's has its bytes isn't known.
+template <class V>
+bool may_lie_in(Bytes key, const V& out) noexcept {
+  if constexpr (kHasUserCodec<V>) {
+    return true;
   } else {
-    return std::addressof(key) == std::addressof(out);
+    return reinterpret_cast<std::uintptr_t>(key.data()) - reinterpret_cast<std::uintptr_t>(out.data()) < out.size() * sizeof(*out.data());
   }
 }
 
