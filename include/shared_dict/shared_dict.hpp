@@ -666,7 +666,7 @@ class SharedDict {
     return read_encoded(encoded, out);
   }
 
-  bool read_encoded(const detail::EncodedKey<K>& key, V& out) const {
+  SHARED_DICT_HOT bool read_encoded(const detail::EncodedKey<K>& key, V& out) const {
     const auto& attachment = reading();
     if constexpr (kFixed) {
       const std::optional<V> value = detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, key));
