@@ -191,60 +191,77 @@ std::optional<ValueWord> read_word(const Segment& segment, const std::string& na
   return bytes;
 }
 
-// Reads the values of many keys, a group at a time: hash all and ask for their buckets; ask for their entries; read them.
+// Reads the values of many keys. Each goes through three stages: its bucket is asked for, its entry is asked for, its value is read. Between two stages
+// of a key lie those of as many others, which are worked on while memory is waited for (software-pipelined prefetching: Chen, Ailamaki, Gibbons, Mowry,
+// Improving Hash Join Performance through Prefetching, 2004).
 template <class K, class V, class Keys, class F>
 void read_many(const Segment& segment, const std::string& name, Keys& keys, F f) {
   using Traits = codec_traits<V>;
   using Reference = decltype(*std::begin(keys));
   using Element = std::remove_cvref_t<Reference>;
-  // What the group's keys are kept as: references to the caller's if these stay and needn't be converted, otherwise copies.
+  // What keys under way are kept as: references to the caller's if these stay and needn't be converted, otherwise copies.
   constexpr bool kStay = std::is_lvalue_reference_v<Reference> && std::forward_iterator<decltype(std::begin(keys))> &&
                          (kIsStringKey<K> || std::is_same_v<Element, K>);
   using Copy = std::conditional_t<kIsStringKey<K>, std::decay_t<Element>, K>;
-  using Kept = std::conditional_t<kStay, const Element*, Copy>;
-  constexpr std::size_t kGroup = 32;
-  std::array<std::optional<Kept>, kGroup> kept;
-  std::array<std::optional<EncodedKey<K>>, kGroup> encoded;
-  std::array<KeyBytes, kGroup> hashed;
-  std::array<Approach, kGroup> approaches;
+  struct UnderWay {
+    std::optional<std::conditional_t<kStay, const Element*, Copy>> kept;
+    std::optional<EncodedKey<K>> encoded;
+    KeyBytes key;
+    Approach approach;
+  };
+  constexpr std::size_t kBetween = 7;
+  std::array<UnderWay, 2 * (kBetween + 1)> under_way;  // one more than there can be
+  const auto of = [&](std::size_t index) -> UnderWay& { return under_way[index % under_way.size()]; };
   std::uint64_t likely_bytes = 2 * kCacheLine;
   [[maybe_unused]] std::conditional_t<Traits::plain && Traits::fixed_size != 0, int, V> value{};
 
-  std::size_t index = 0;
+  const auto ask_for_bucket = [&](UnderWay& it, Reference&& key) {
+    if constexpr (kStay) {
+      it.encoded.emplace(*it.kept.emplace(std::addressof(key)));
+    } else {
+      it.encoded.emplace(it.kept.emplace(std::forward<Reference>(key)));
+    }
+    it.key = hash_key(segment, it.encoded->bytes());
+    approach_bucket(segment, it.key, it.approach);
+    prefetch(it.approach.bucket);
+  };
+  const auto ask_for_entry = [&](UnderWay& it) {
+    approach_entry(it.key, it.approach);
+    prefetch_entry(segment, it.approach.candidate.word, likely_bytes);
+  };
+  const auto read = [&](UnderWay& it, std::size_t index) {
+    const auto look_up = [&](auto&& prepare) { return visit_approached(segment, name, it.key, it.approach, copy_to(segment, prepare)); };
+    if constexpr (Traits::plain && Traits::fixed_size != 0) {
+      const std::optional<V> found = read_fixed_by<V>(name, look_up);
+      std::invoke(f, index, found ? std::addressof(*found) : nullptr);
+    } else {
+      const bool found = read_value_by(name, value, [&](auto&& prepare) {
+        return look_up([&](std::size_t size) {
+          likely_bytes = entry_bytes(segment, EntrySizes(it.key.bytes.size(), size));
+          return prepare(size);
+        });
+      });
+      std::invoke(f, index, found ? std::addressof(std::as_const(value)) : nullptr);
+    }
+  };
+
   auto at = std::begin(keys);
   const auto end = std::end(keys);
-  while (at != end) {
-    std::size_t count = 0;
-    for (; count < kGroup && at != end; ++count, ++at) {
-      if constexpr (kStay) {
-        encoded[count].emplace(*kept[count].emplace(std::addressof(*at)));
-      } else {
-        encoded[count].emplace(kept[count].emplace(*at));
-      }
-      hashed[count] = hash_key(segment, encoded[count]->bytes());
-      approach_bucket(segment, hashed[count], approaches[count]);
-      prefetch(approaches[count].bucket);
+  bool ended = !(at != end);
+  // How many keys have gone through each stage.
+  std::size_t buckets = 0;
+  std::size_t entries = 0;
+  std::size_t values = 0;
+  while (!ended || values != buckets) {
+    if (!ended) {
+      ask_for_bucket(of(buckets++), *at);
+      ++at;
+      ended = !(at != end);
     }
-    for (std::size_t i = 0; i < count; ++i) {
-      approach_entry(hashed[i], approaches[i]);
-      prefetch_entry(segment, approaches[i].candidate.word, likely_bytes);
-    }
-    for (std::size_t i = 0; i < count; ++i, ++index) {
-      const auto look_up = [&](auto&& prepare) {
-        return visit_approached(segment, name, hashed[i], approaches[i], copy_to(segment, prepare));
-      };
-      if constexpr (Traits::plain && Traits::fixed_size != 0) {
-        const std::optional<V> found = read_fixed_by<V>(name, look_up);
-        std::invoke(f, index, found ? std::addressof(*found) : nullptr);
-      } else {
-        const bool found = read_value_by(name, value, [&](auto&& prepare) {
-          return look_up([&](std::size_t size) {
-            likely_bytes = entry_bytes(segment, EntrySizes(hashed[i].bytes.size(), size));
-            return prepare(size);
-          });
-        });
-        std::invoke(f, index, found ? std::addressof(std::as_const(value)) : nullptr);
-      }
+    if (buckets - entries > kBetween || (ended && entries != buckets)) ask_for_entry(of(entries++));
+    if (entries - values > kBetween || (ended && entries == buckets)) {
+      read(of(values), values);
+      ++values;
     }
   }
 }
