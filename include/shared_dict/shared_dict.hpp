@@ -184,6 +184,7 @@ class SharedDict {
 
   /// Puts the value of a key into `out`, reusing its memory if it is a string or a vector of plain bytes; true if the key is there. Otherwise `out` stays as it was; only a string
   /// or vector may be left empty, or what has a codec of its user's be a new one, if the key was erased at this moment. The key may be a part of `out`.
+  /// After an exception `out` has some value.
   bool try_get(Key key, V& out) const try { return read_into(key, out); } catch (const detail::Failure& failure) {
     failure.leave("try_get");
   }
@@ -645,15 +646,15 @@ class SharedDict {
       const auto& attachment = reading();
       return detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, encoded));
     } else {
-      return read_new(encoded);
+      return read_new(encoded.bytes());
     }
   }
 
   // Made where the caller wants it: GCC before 14 does that only for what stands in a function's outermost block. A template, as it isn't for every V.
   template <class T = V>
-  std::optional<T> read_new(const detail::EncodedKey<K>& key) const {
+  std::optional<T> read_new(detail::Bytes key) const {
     std::optional<T> value(std::in_place);
-    if (!read_encoded(key, *value)) value.reset();
+    if (!read_bytes(key, *value)) value.reset();
     return value;
   }
 
@@ -661,19 +662,19 @@ class SharedDict {
     const detail::EncodedKey<K> encoded(key);
     if constexpr (detail::kMayAlias<K, V>) {
       if (detail::may_lie_in(encoded.bytes(), out)) [[unlikely]]
-        return read_encoded(detail::KeptKey<K>(key).encoded(), out);
+        return read_bytes(std::vector<std::byte>(encoded.bytes().begin(), encoded.bytes().end()), out);
     }
-    return read_encoded(encoded, out);
+    return read_bytes(encoded.bytes(), out);
   }
 
-  SHARED_DICT_HOT bool read_encoded(const detail::EncodedKey<K>& key, V& out) const {
-    const auto& attachment = reading();
+  SHARED_DICT_HOT bool read_bytes(detail::Bytes key, V& out) const {
+    const detail::Segment& segment = reading().segment();
     if constexpr (kFixed) {
-      const std::optional<V> value = detail::read_fixed<V>(attachment.segment(), name_, hashed(attachment, key));
+      const std::optional<V> value = detail::read_fixed<V>(segment, name_, detail::hash_key(segment, key));
       if (value) out = *value;
       return value.has_value();
     } else {
-      return detail::read_value(attachment.segment(), name_, key.bytes(), out);
+      return detail::read_value(segment, name_, key, out);
     }
   }
 

@@ -79,6 +79,35 @@ struct Framed {
   std::string stored = "new:";
 };
 
+/// The same, and can't be assigned: its codec makes one of nothing.
+struct Labelled {
+  const int label = 1;
+  std::string stored;
+};
+
+/// Moves only.
+struct Id {
+  int number = 0;
+
+  Id() = default;
+  explicit Id(int n) : number(n) {}
+  Id(Id&&) = default;
+  Id& operator=(Id&&) = default;
+  bool operator==(const Id&) const = default;
+};
+
+/// Can't be assigned.
+struct Marked {
+  const int mark = 0;
+  bool operator==(const Marked&) const = default;
+};
+
+/// Holds what can't be copied, although it says that it can.
+struct Chain {
+  int id = 0;
+  std::vector<std::unique_ptr<int>> links;
+};
+
 /// Of which a codec of its own stores the half.
 struct Half {
   std::int64_t stored = 0;
@@ -138,6 +167,24 @@ struct shared_dict::codec<Framed> {
     object.stored.resize(n);
     return reinterpret_cast<std::byte*>(object.stored.data());
   }
+};
+
+template <>
+struct shared_dict::codec<Labelled> {
+  static constexpr bool plain = true;
+  static std::span<const std::byte> bytes(const Labelled& object) noexcept { return std::as_bytes(std::span<const char>(object.stored)); }
+  static std::byte* prepare(Labelled& object, std::size_t n) {
+    if (n != 0) room_is_made();
+    object.stored.resize(n);
+    return reinterpret_cast<std::byte*>(object.stored.data());
+  }
+};
+
+template <>
+struct shared_dict::codec<Chain> {
+  static constexpr bool plain = true;
+  static constexpr std::size_t fixed_size = sizeof(int);
+  static std::span<const std::byte> bytes(const Chain& chain) noexcept { return std::as_bytes(std::span<const int, 1>(&chain.id, 1)); }
 };
 
 TEST_CASE("update takes pairs of whatever converts to key and value") {
@@ -261,6 +308,42 @@ TEST_CASE("a value whose codec can't make one of nothing is read, also when it i
   on_room = [&] { d.erase("key"); };
   REQUIRE_FALSE(d.get("key").has_value());
   SHARED_DICT_REQUIRE_SOUND(d);
+}
+
+TEST_CASE("nothing is left of a value that can't be assigned when it is erased while it is read") {
+  const test::UniqueName name;
+  auto d = SharedDict<int, Labelled>::create(name.str(), {.heap_size = 1 << 20});
+  d.insert(1, Labelled{1, "text"});
+  Labelled out;
+  REQUIRE(d.try_get(1, out));
+  REQUIRE(out.stored == "text");
+  on_room = [&] { d.erase(1); };
+  REQUIRE_FALSE(d.try_get(1, out));
+  REQUIRE(out.stored.empty());
+}
+
+TEST_CASE("vectors of what can't be copied or assigned are read, and their elements can be the key") {
+  const test::UniqueName name;
+  {
+    auto d = SharedDict<Id, std::vector<Id, TellingAllocator<Id>>>::create(name.str(), {.heap_size = 1 << 20});
+    std::vector<Id, TellingAllocator<Id>> before(100);
+    std::vector<Id, TellingAllocator<Id>> after(1);
+    std::vector<Id, TellingAllocator<Id>> value;
+    value.emplace_back(7);
+    d.insert(Id(7), before);
+    on_room = [&] { d.insert_or_assign(Id(7), after); };
+    REQUIRE(d.try_get(value[0], value));
+    REQUIRE(value == after);
+  }
+  auto d = SharedDict<int, std::vector<Marked>>::create(name.str(), {.heap_size = 1 << 20});
+  d.insert(1, std::vector<Marked>(10000));
+  REQUIRE(d.get(1)->size() == 10000);
+  auto chained = SharedDict<Chain, std::string>::create(name.str() + "_chained", {.heap_size = 1 << 20});
+  const Chain chain;
+  chained.insert(chain, "value");
+  std::string text;
+  REQUIRE(chained.try_get(chain, text));
+  REQUIRE(text == "value");
 }
 
 TEST_CASE("a callback is called once, also when memory is looked for after it") {

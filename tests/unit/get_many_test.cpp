@@ -1,17 +1,20 @@
 // get_many reads what get reads, for any number and any kind of keys.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <forward_list>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <random>
 #include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <shared_dict/shared_dict.hpp>
@@ -109,6 +112,58 @@ TEST_CASE("keys that have to be converted, and keys from a range that is read as
   REQUIRE(all_there(collect(d, Numbers{&stream})));
 }
 
+namespace {
+
+/// The words of a text, as a file's lines are often read: each stands where the one before it stood.
+class Words {
+ public:
+  explicit Words(std::string text) : stream_(std::move(text)) {}
+
+  class Iterator {
+   public:
+    using value_type = std::string_view;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::input_iterator_tag;
+
+    explicit Iterator(Words& words) : words_(&words) { ++*this; }
+    std::string_view operator*() const { return words_->word_; }
+    Iterator& operator++() {
+      if (!(words_->stream_ >> words_->word_)) words_ = nullptr;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const Iterator& it, std::default_sentinel_t) { return it.words_ == nullptr; }
+
+   private:
+    Words* words_;
+  };
+
+  Iterator begin() { return Iterator(*this); }
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  std::istringstream stream_;
+  std::string word_;
+};
+
+}  // namespace
+
+TEST_CASE("keys whose text is gone when the next one is looked at are found") {
+  const UniqueName name;
+  auto d = SharedDict<std::string, int>::create(name.str(), {.heap_size = 1 << 20});
+  std::string text;
+  for (int i = 0; i < 40; ++i) {
+    d["key-" + std::to_string(i)] = i;
+    text += "key-" + std::to_string(i) + " ";
+  }
+  int next = 0;
+  d.get_many(Words(text), [&](std::size_t, const int* value) {
+    REQUIRE(value != nullptr);
+    REQUIRE(*value == next++);
+  });
+  REQUIRE(next == 40);
+}
+
 TEST_CASE("get_many reads numbers, structs, vectors, bools and cereal types") {
   struct Point {
     double x, y;
@@ -151,6 +206,59 @@ TEST_CASE("the function of get_many may change the dictionary, and what it throw
   REQUIRE_THROWS_WITH(d.get_many(keys, [&](std::size_t, const std::string*) { ++calls, throw std::runtime_error("enough"); }), "enough");
   REQUIRE(calls == 1);
   REQUIRE(d.audit().ok());
+}
+
+TEST_CASE("what the function of get_many does to keys that are to follow is seen when their turn comes") {
+  const UniqueName name;
+  auto d = SharedDict<int, std::string>::create(name.str(), {.heap_size = 4 << 20});
+  const auto all_keys = [] {
+    std::vector<int> keys(100);
+    std::iota(keys.begin(), keys.end(), 0);
+    return keys;
+  }();
+  const auto fill = [&] {
+    for (const int key : all_keys) d.insert_or_assign(key, std::to_string(key));
+  };
+  // From each key on to the next ones, as far as they can be under way and further.
+  for (int ahead = 1; ahead < 20; ++ahead) {
+    fill();
+    d.get_many(all_keys, [&](std::size_t index, const std::string* value) {
+      const int key = static_cast<int>(index);
+      if (key % 2 == 0) {
+        REQUIRE((ahead % 2 == 1 || key < ahead) == (value != nullptr));
+        if (ahead % 2 == 0) d.erase(key + ahead);
+      } else if (key < ahead) {
+        REQUIRE(value != nullptr);
+      }
+      if (value != nullptr && key >= ahead && ahead % 2 == 1) {
+        REQUIRE(*value == "after " + std::to_string(key - ahead));
+      }
+      if (ahead % 2 == 1 && key + ahead < 100) d.assign(key + ahead, "after " + std::to_string(key));
+    });
+  }
+  fill();
+  std::size_t found = 0;
+  d.get_many(all_keys, [&](std::size_t index, const std::string* value) {
+    found += value != nullptr ? 1 : 0;
+    if (index == 10) d.clear();
+  });
+  REQUIRE(found == 11);
+  fill();
+  found = 0;
+  d.get_many(all_keys, [&](std::size_t index, const std::string* value) {
+    REQUIRE(value != nullptr);
+    REQUIRE(*value == std::to_string(index));
+    for (int i = 0; i < 50; ++i) d.insert_or_assign(1000 + static_cast<int>(index) * 50 + i, *value);  // tables grow, old ones are used again
+    ++found;
+  });
+  REQUIRE(found == 100);
+  SHARED_DICT_REQUIRE_SOUND(d);
+  found = 0;
+  d.get_many(all_keys, [&](std::size_t, const std::string* value) {
+    found += value != nullptr ? 1 : 0;
+    d.close();
+  });
+  REQUIRE(found == 100);
 }
 
 TEST_CASE("get_many of a closed handle says so") {

@@ -158,8 +158,8 @@ SHARED_DICT_HOT Bucket* home_bucket(const Segment& segment, TableWord table, con
   return &segment.buckets(table)[hash_home(key.hash) & (table.buckets() - 1)];
 }
 
-// ---- the search's first guess, in stages: what is noted is what the whole search notes. Between the stages a look-up of many keys asks for
-// the memory that the next stage needs, for all of them, so that they wait for it together.
+// ---- the search's first guess, in stages: what is noted is what the whole search notes. After each stage a look-up of many keys asks for
+// the memory that the next one needs, and works on other keys until that is there.
 struct Approach {
   ShardView view{};
   const Bucket* bucket = nullptr;  // the key's home; null: there is no table

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -39,7 +40,10 @@ class Room {
     return std::size_t{1};
   }();
   static constexpr bool kCopies = [] {
-    if constexpr (kGrows) return kCopiesPairs && alignof(typename V::value_type) <= kWord;
+    if constexpr (kGrows) {
+      using Element = typename V::value_type;
+      return kCopiesPairs && alignof(Element) <= kWord && std::is_copy_constructible_v<Element> && std::is_copy_assignable_v<Element>;
+    }
     return false;
   }();
 
@@ -98,7 +102,7 @@ class Room {
   V& out_;
 };
 
-// Reads the value of a key into `out`, which then keeps its memory. `look_up` is a look-up of the key, called with `prepare` (lookup.hpp). False if
+// Reads the value of a key into `out`, a string or vector of plain bytes keeps its memory. `look_up` is a look-up of the key, called with `prepare` (lookup.hpp). False if
 // it found nothing; then `torn` says whether `out` has bytes in it that belong to nothing.
 template <class V, class LookUp>
 SHARED_DICT_HOT bool try_read_value(const std::string& name, V& out, bool& torn, LookUp look_up) {
@@ -122,13 +126,19 @@ SHARED_DICT_HOT bool try_read_value(const std::string& name, V& out, bool& torn,
   }
 }
 
-// What a user's codec can't make of no bytes is a new object.
+// A user's codec may not be able to make one of no bytes.
 template <class V>
 void empty_value(V& out) {
-  if constexpr (kIsSequence<V, codec_traits<V>>) {
+  using Traits = codec_traits<V>;
+  if constexpr (kIsSequence<V, Traits>) {
     out.clear();
-  } else if constexpr (codec_traits<V>::plain && std::is_move_assignable_v<V>) {
+  } else if constexpr (Traits::plain && std::is_move_assignable_v<V>) {
     out = V();
+  } else if constexpr (Traits::plain) {
+    try {
+      Traits::prepare(out, 0);
+    } catch (const DecodeError&) {  // it stays as it is, then
+    }
   }
 }
 
@@ -192,17 +202,19 @@ std::optional<ValueWord> read_word(const Segment& segment, const std::string& na
 }
 
 // Reads the values of many keys. Each goes through three stages: its bucket is asked for, its entry is asked for, its value is read. Between two stages
-// of a key lie those of as many others, which are worked on while memory is waited for (software-pipelined prefetching: Chen, Ailamaki, Gibbons, Mowry,
+// of a key lie those of kBetween others, which are worked on while memory is waited for (software-pipelined prefetching: Chen, Ailamaki, Gibbons, Mowry,
 // Improving Hash Join Performance through Prefetching, 2004).
 template <class K, class V, class Keys, class F>
 void read_many(const Segment& segment, const std::string& name, Keys& keys, F f) {
   using Traits = codec_traits<V>;
   using Reference = decltype(*std::begin(keys));
   using Element = std::remove_cvref_t<Reference>;
-  // What keys under way are kept as: references to the caller's if these stay and needn't be converted, otherwise copies.
-  constexpr bool kStay = std::is_lvalue_reference_v<Reference> && std::forward_iterator<decltype(std::begin(keys))> &&
-                         (kIsStringKey<K> || std::is_same_v<Element, K>);
-  using Copy = std::conditional_t<kIsStringKey<K>, std::decay_t<Element>, K>;
+  // What keys under way are kept as: references to the caller's if these stay and needn't be converted, otherwise copies. What can be gone through once
+  // only may have one place for the texts of all its elements.
+  constexpr bool kForward = std::forward_iterator<decltype(std::begin(keys))>;
+  constexpr bool kStay = std::is_lvalue_reference_v<Reference> && kForward && (kIsStringKey<K> || std::is_same_v<Element, K>);
+  using Text = std::conditional_t<kForward || std::is_same_v<Element, std::string>, std::decay_t<Element>, std::string>;
+  using Copy = std::conditional_t<kIsStringKey<K>, Text, K>;
   struct UnderWay {
     std::optional<std::conditional_t<kStay, const Element*, Copy>> kept;
     std::optional<EncodedKey<K>> encoded;
@@ -218,6 +230,9 @@ void read_many(const Segment& segment, const std::string& name, Keys& keys, F f)
   const auto ask_for_bucket = [&](UnderWay& it, Reference&& key) {
     if constexpr (kStay) {
       it.encoded.emplace(*it.kept.emplace(std::addressof(key)));
+    } else if constexpr (kIsStringKey<K> && !std::is_same_v<Copy, std::decay_t<Element>>) {
+      const std::string_view text = std::forward<Reference>(key);
+      it.encoded.emplace(it.kept.emplace(text));
     } else {
       it.encoded.emplace(it.kept.emplace(std::forward<Reference>(key)));
     }

@@ -100,7 +100,7 @@ class KeptKey {
 
 // Whether a key, which is searched by its own bytes, may be part of a value that these are copied into.
 template <class K, class V>
-inline constexpr bool kMayAlias = codec_traits<V>::plain && codec_traits<V>::fixed_size == 0 && key_codec_traits<K>::plain && std::is_copy_constructible_v<K>;
+inline constexpr bool kMayAlias = codec_traits<V>::plain && codec_traits<V>::fixed_size == 0 && key_codec_traits<K>::plain;
 
 // Whether it may be. Where a type with a codec of its user's has its bytes isn't known.
 template <class V>
