@@ -668,7 +668,7 @@ class SharedDict {
   }
 
   SHARED_DICT_HOT bool read_bytes(detail::Bytes key, V& out) const {
-    const detail::Segment& segment = reading().segment();
+    const auto& segment = reading().segment();
     if constexpr (kFixed) {
       const std::optional<V> value = detail::read_fixed<V>(segment, name_, detail::hash_key(segment, key));
       if (value) out = *value;
