@@ -183,7 +183,7 @@ class SharedDict {
   }
 
   /// Puts the value of a key into `out`, reusing its memory if it is a string or a vector of plain bytes; true if the key is there. Otherwise `out` stays as it was; only a string
-  /// or vector may be left empty, or what has a codec of its user's be a new one, if the key was erased at this moment. The key may be a part of `out`.
+  /// or vector may be left empty, or what has a codec of its user's be another one, if the key was erased at this moment. The key may be a part of `out`.
   /// After an exception `out` has some value.
   bool try_get(Key key, V& out) const try { return read_into(key, out); } catch (const detail::Failure& failure) {
     failure.leave("try_get");
@@ -208,7 +208,7 @@ class SharedDict {
   }
 
   /// f(index, const V*) for each key, in their order; nullptr if it is missing. Each is read as by get(); together they are no
-  /// snapshot. The keys are anything to iterate over that converts to Key. Much faster than single reads where the items don't lie in
+  /// snapshot. The keys are anything to iterate over that converts to Key; elements of what can be gone through more than once must stay where they are. Much faster than single reads where the items don't lie in
   /// the processor's caches, as it waits for the memory of many keys at once. The value is only there during the call of f, which may
   /// do anything with the dictionary.
   template <class Keys, class F>

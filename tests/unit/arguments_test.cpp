@@ -79,7 +79,7 @@ struct Framed {
   std::string stored = "new:";
 };
 
-/// The same, and can't be assigned: its codec makes one of nothing.
+/// Can't be assigned; its codec makes one of nothing.
 struct Labelled {
   const int label = 1;
   std::string stored;
@@ -98,7 +98,7 @@ struct Id {
 
 /// Can't be assigned.
 struct Marked {
-  const int mark = 0;
+  const int mark = 5;
   bool operator==(const Marked&) const = default;
 };
 
@@ -336,8 +336,10 @@ TEST_CASE("vectors of what can't be copied or assigned are read, and their eleme
     REQUIRE(value == after);
   }
   auto d = SharedDict<int, std::vector<Marked>>::create(name.str(), {.heap_size = 1 << 20});
-  d.insert(1, std::vector<Marked>(10000));
-  REQUIRE(d.get(1)->size() == 10000);
+  std::vector<Marked> marks;
+  for (int i = 0; i < 10000; ++i) marks.push_back({i});
+  d.insert(1, marks);
+  REQUIRE(d.get(1) == marks);
   auto chained = SharedDict<Chain, std::string>::create(name.str() + "_chained", {.heap_size = 1 << 20});
   const Chain chain;
   chained.insert(chain, "value");

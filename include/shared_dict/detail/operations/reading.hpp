@@ -231,7 +231,7 @@ void read_many(const Segment& segment, const std::string& name, Keys& keys, F f)
     if constexpr (kStay) {
       it.encoded.emplace(*it.kept.emplace(std::addressof(key)));
     } else if constexpr (kIsStringKey<K> && !std::is_same_v<Copy, std::decay_t<Element>>) {
-      const std::string_view text = std::forward<Reference>(key);
+      const std::string_view text = key;
       it.encoded.emplace(it.kept.emplace(text));
     } else {
       it.encoded.emplace(it.kept.emplace(std::forward<Reference>(key)));
