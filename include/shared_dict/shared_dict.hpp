@@ -182,9 +182,9 @@ class SharedDict {
     return fallback;
   }
 
-  /// Puts the value of a key into `out`, reusing its memory if it is a string or a vector of plain bytes; true if the key is there. Otherwise `out` stays as it was; only a string
-  /// or vector may be left empty, or what has a codec of its user's be another one, if the key was erased at this moment. The key may be a part of `out`.
-  /// After an exception `out` has some value.
+  /// Puts the value of a key into `out`, reusing its memory if it is a string or a vector of plain bytes; true if the key is there.
+  /// Otherwise `out` stays as it was; only a string or vector may be left empty, or what has a codec of its user's be another one, if the
+  /// key was erased at this moment. The key may be a part of `out`. After an exception `out` has some value.
   bool try_get(Key key, V& out) const try { return read_into(key, out); } catch (const detail::Failure& failure) {
     failure.leave("try_get");
   }
@@ -208,9 +208,9 @@ class SharedDict {
   }
 
   /// f(index, const V*) for each key, in their order; nullptr if it is missing. Each is read as by get(); together they are no
-  /// snapshot. The keys are anything to iterate over that converts to Key; elements of what can be gone through more than once must stay where they are. Much faster than single reads where the items don't lie in
-  /// the processor's caches, as it waits for the memory of many keys at once. The value is only there during the call of f, which may
-  /// do anything with the dictionary.
+  /// snapshot. The keys are anything to iterate over that converts to Key; elements of what can be gone through more than once must
+  /// stay where they are. Much faster than single reads where the items don't lie in the processor's caches, as it waits for the memory
+  /// of many keys at once. The value is only there during the call of f, which may do anything with the dictionary.
   template <class Keys, class F>
   void get_many(const Keys& keys, F f) const try { read_all(keys, std::move(f)); } catch (const detail::Failure& failure) {
     failure.leave("get_many");
@@ -659,24 +659,21 @@ class SharedDict {
   }
 
   bool read_into(Key key, V& out) const {
-    const detail::EncodedKey<K> encoded(key);
-    if constexpr (detail::kMayAlias<K, V>) {
-      if (detail::may_lie_in(encoded.bytes(), out)) [[unlikely]]
-        return read_bytes(std::vector<std::byte>(encoded.bytes().begin(), encoded.bytes().end()), out);
-    }
-    return read_bytes(encoded.bytes(), out);
-  }
-
-  SHARED_DICT_HOT bool read_bytes(detail::Bytes key, V& out) const {
-    const auto& segment = reading().segment();
     if constexpr (kFixed) {
-      const std::optional<V> value = detail::read_fixed<V>(segment, name_, detail::hash_key(segment, key));
+      const std::optional<V> value = read(key);
       if (value) out = *value;
       return value.has_value();
     } else {
-      return detail::read_value(segment, name_, key, out);
+      const detail::EncodedKey<K> encoded(key);
+      if constexpr (detail::kMayAlias<K, V>) {
+        if (detail::may_lie_in(encoded.bytes(), out)) [[unlikely]]
+          return read_bytes(std::vector<std::byte>(encoded.bytes().begin(), encoded.bytes().end()), out);
+      }
+      return read_bytes(encoded.bytes(), out);
     }
   }
+
+  SHARED_DICT_HOT bool read_bytes(detail::Bytes key, V& out) const { return detail::read_value(reading().segment(), name_, key, out); }
 
   template <class Range>
   void store_all(Range& items) {

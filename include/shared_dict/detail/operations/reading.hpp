@@ -102,8 +102,8 @@ class Room {
   V& out_;
 };
 
-// Reads the value of a key into `out`, a string or vector of plain bytes keeps its memory. `look_up` is a look-up of the key, called with `prepare` (lookup.hpp). False if
-// it found nothing; then `torn` says whether `out` has bytes in it that belong to nothing.
+// Reads the value of a key into `out`; a string or vector of plain bytes keeps its memory. `look_up` is a look-up of the key, called with `prepare`
+// (lookup.hpp). False if it found nothing; then `torn` says whether `out` has bytes in it that belong to nothing.
 template <class V, class LookUp>
 SHARED_DICT_HOT bool try_read_value(const std::string& name, V& out, bool& torn, LookUp look_up) {
   using Traits = codec_traits<V>;
@@ -213,7 +213,7 @@ void read_many(const Segment& segment, const std::string& name, Keys& keys, F f)
   // only may have one place for the texts of all its elements.
   constexpr bool kForward = std::forward_iterator<decltype(std::begin(keys))>;
   constexpr bool kStay = std::is_lvalue_reference_v<Reference> && kForward && (kIsStringKey<K> || std::is_same_v<Element, K>);
-  using Text = std::conditional_t<kForward || std::is_same_v<Element, std::string>, std::decay_t<Element>, std::string>;
+  using Text = std::conditional_t<kForward, std::decay_t<Element>, std::string>;
   using Copy = std::conditional_t<kIsStringKey<K>, Text, K>;
   struct UnderWay {
     std::optional<std::conditional_t<kStay, const Element*, Copy>> kept;
