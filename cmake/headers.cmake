@@ -9,6 +9,7 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/bytes/stored.hpp
     include/shared_dict/detail/bytes/words.hpp
     include/shared_dict/detail/mechanisms/active_callback.hpp
+    include/shared_dict/detail/mechanisms/arena.hpp
     include/shared_dict/detail/mechanisms/attachment.hpp
     include/shared_dict/detail/mechanisms/cereal_types.hpp
     include/shared_dict/detail/mechanisms/decode_error.hpp
@@ -68,10 +69,12 @@ set(SHARED_DICT_HEADERS
     include/shared_dict/detail/platform/file_windows.hpp
     include/shared_dict/detail/platform/futex.hpp
     include/shared_dict/detail/platform/kill_point.hpp
+    include/shared_dict/detail/platform/pause.hpp
     include/shared_dict/detail/platform/process.hpp
     include/shared_dict/detail/platform/process_posix.hpp
     include/shared_dict/detail/platform/process_types.hpp
     include/shared_dict/detail/platform/process_windows.hpp
+    include/shared_dict/detail/platform/random.hpp
     include/shared_dict/detail/platform/replacing_file.hpp
     include/shared_dict/detail/platform/replacing_file_posix.hpp
     include/shared_dict/detail/platform/replacing_file_windows.hpp

@@ -45,6 +45,7 @@ set(SHARED_DICT_UNIT_TESTS
     platform_futex_test.cpp
     platform_process_test.cpp
     process_area_test.cpp
+    read_targets_test.cpp
     reentry_test.cpp
     repair_test.cpp
     scan_test.cpp

@@ -61,6 +61,7 @@ constexpr std::array<Kind, kCalls> kKinds{{
     {"readdir", {EIO}},
     {"fopen", {EMFILE, ENOENT}},
     {"fread", {EINTR, EIO}},
+    {"getentropy", {ENOSYS, EIO}},
     {"kill", {EPERM}},
     {"user_code", {}},
 }};
@@ -360,6 +361,11 @@ FILE* fopen(const char* path, const char* mode) {
 size_t fread(void* to, size_t size, size_t count, FILE* file) {
   static auto* const real = next<size_t(void*, size_t, size_t, FILE*)>("fread");
   return fails(FallibleCall::fread) ? 0 : real(to, size, count, file);
+}
+
+int getentropy(void* to, size_t size) {
+  static auto* const real = next<int(void*, size_t)>("getentropy");
+  return fails(FallibleCall::getentropy) ? -1 : real(to, size);
 }
 
 int kill(pid_t pid, int signal) noexcept {

@@ -40,6 +40,7 @@ enum class FallibleCall : unsigned {
   readdir,
   fopen,
   fread,
+  getentropy,
   kill,
   user_code,
   count

@@ -191,6 +191,24 @@ TEST_CASE("what is only told of forks is no attachment, whatever file it has") {
   REQUIRE(registry().find<ForkAware>(id) == nullptr);
 }
 
+TEST_CASE("of several attachments to one segment the last one is found, and a fork tells all of them once") {
+  const FileId segment{1, 2};
+  const auto first = std::make_shared<Member>();
+  auto last = std::make_shared<Member>();
+  registry().add(segment, first);
+  registry().add(segment, last);
+  registry().add(FileId{1, 3}, std::make_shared<Member>());
+  registry().open_for(last, [] { return std::error_code(); });
+  REQUIRE(registry().find<Member>(segment) == last);
+  SHARED_DICT_REQUIRE_ENDED_WELL(test::run_forked([](auto) { return 0; }));
+  REQUIRE(first->before == 1);
+  REQUIRE(last->before == 1);
+  last.reset();
+  REQUIRE_FALSE(registry().find<Member>(segment));
+  registry().add(FileId{1, 3}, std::make_shared<Member>());
+  REQUIRE_FALSE(registry().find<Member>(segment));
+}
+
 TEST_CASE("a fork tells each attachment before it, and in the child only after it") {
   const FileId id{~std::uint64_t{0}, 3};
   const auto member = std::make_shared<Member>();

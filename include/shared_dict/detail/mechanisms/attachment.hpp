@@ -22,7 +22,6 @@
 #include <memory>
 #include <new>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include <shared_dict/detail/bytes/words.hpp>
@@ -34,6 +33,7 @@
 #include <shared_dict/detail/mechanisms/place.hpp>
 #include <shared_dict/detail/mechanisms/process_area.hpp>
 #include <shared_dict/detail/mechanisms/segment.hpp>
+#include <shared_dict/detail/platform/pause.hpp>
 #include <shared_dict/detail/platform/process.hpp>
 
 namespace shared_dict::detail {
@@ -161,7 +161,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
   // would write over what is in use. Other threads wait for the one that does it.
   SHARED_DICT_COLD std::error_code commit_area(std::uint32_t index, std::uint32_t page) {
     const std::uint32_t bit = 1U << page;
-    for (;; std::this_thread::yield()) {
+    for (;; yield()) {
       // [G1] acquire, pairs with [G2]: then it is committed.
       if ((area_done_.load(std::memory_order_acquire) & bit) != 0) return {};
       // relaxed, both: [G2] publishes what was done.
@@ -312,7 +312,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
     // Somebody who has just found the last owner dead may hold it for a moment, shared.
     bool locked = lock->try_lock();
     for (int i = 0; !locked && i < 100; ++i) {
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      sleep_for(std::chrono::microseconds(50));
       locked = lock->try_lock();
     }
     if (!locked) return false;
@@ -394,7 +394,7 @@ class Attachment final : public ForkAware, public std::enable_shared_from_this<A
         const bool expected = (forking(me.record()).child_pending() && has_children()) || (alone && expects_child(me.record()));
         if (expected && Clock::now() < patience) {
           { const Guard::Hold released = std::move(hold); }
-          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          sleep_for(std::chrono::milliseconds(1));
           continue;
         }
         const bool last = alone && segment_.identity().lifetime == 0;

@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <chrono>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include <shared_dict/detail/mechanisms/lock_file.hpp>
+#include <shared_dict/detail/platform/pause.hpp>
 
 namespace shared_dict::detail {
 
@@ -69,7 +69,7 @@ class Guard {
     for (;;) {
       if (Hold hold = try_hold()) return hold;
       if (Clock::now() >= deadline) return {};
-      std::this_thread::sleep_for(step);
+      sleep_for(step);
       step = std::min(step * 2, std::chrono::microseconds(2000));
     }
   }

@@ -2,21 +2,22 @@
 // descriptor would drop the other's locks), that all handles of a dictionary share one attachment, and that a forked child
 // registers itself.
 //
-// Keyed by file, never by name: a name can lead to a new dictionary while the old one is still in use.
+// Keyed by file, never by name: a name can lead to a new dictionary while the old one is still in use. Everything is searched one by one: opening
+// a dictionary asks the system for all descriptors of the process anyway.
 #pragma once
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include <shared_dict/detail/mechanisms/guard.hpp>
 #include <shared_dict/detail/platform/compiler.hpp>
+#include <shared_dict/detail/platform/pause.hpp>
 #include <shared_dict/detail/platform/process.hpp>
 
 namespace shared_dict::detail {
@@ -58,24 +59,22 @@ class SHARED_DICT_VISIBLE LocalRegistry {
         const std::scoped_lock lock(mutex_);
         const auto status = status_of(path, error);
         if (!status || !status->regular) return nullptr;
-        const auto known = guards_.find(status->id);
+        const auto known = std::find_if(guards_.begin(), guards_.end(), [&](const auto& entry) { return entry.guard.id() == status->id; });
         if (known == guards_.end()) {
           auto file = open_once(path, status->id, error);
           if (!file) return nullptr;
           // The use is armed last: whatever throws before only closes the file again.
-          auto use = std::make_shared<GuardUse>(*this);
-          auto owned = std::make_unique<Guard>(std::move(*file));
-          std::shared_ptr<Guard> guard(use, owned.get());
-          Known<Guard>& entry = guards_[status->id];
+          const auto use = std::make_shared<GuardUse>(*this);
+          KnownGuard& entry = guards_.emplace_front(std::move(*file));
+          use->entry = guards_.begin();
+          std::shared_ptr<Guard> guard(use, &entry.guard);
           entry.use = guard;
-          entry.object = owned.get();
-          use->guard = owned.release();
           return guard;
         }
-        if (auto guard = known->second.use.lock()) return guard;
+        if (auto guard = known->use.lock()) return guard;
       }
       // Its last user is about to close the file. A second descriptor must not exist before that.
-      std::this_thread::yield();
+      yield();
     }
   }
 
@@ -88,16 +87,21 @@ class SHARED_DICT_VISIBLE LocalRegistry {
   template <class Attachment>
   std::shared_ptr<Attachment> find(const FileId& segment) {
     const std::scoped_lock lock(mutex_);
-    const auto known = attachments_.find(segment);
-    if (known == attachments_.end()) return nullptr;
-    return std::static_pointer_cast<Attachment>(known->second.lock());
+    for (const auto& known : fork_aware_) {
+      if (known.attached && known.segment == segment) return std::static_pointer_cast<Attachment>(known.use.lock());
+    }
+    return nullptr;
   }
 
+  // From now on the one that find() gives, in place of another one.
   void add(const FileId& segment, const std::shared_ptr<ForkAware>& attachment) {
     const std::scoped_lock lock(mutex_);
-    std::erase_if(attachments_, [](const auto& entry) { return entry.second.expired(); });
-    attachments_[segment] = attachment;
-    tell_of_forks(attachment);
+    KnownForkAware& added = tell_of_forks(attachment);
+    for (auto& known : fork_aware_) {
+      if (known.segment == segment) known.attached = false;
+    }
+    added.segment = segment;
+    added.attached = true;
   }
 
   // `open` opens a file that `owner` closes in a forked child, where nobody else would; no fork comes between.
@@ -109,10 +113,48 @@ class SHARED_DICT_VISIBLE LocalRegistry {
   }
 
  private:
+  struct KnownGuard {
+    explicit KnownGuard(LockFile file) noexcept : guard(std::move(file)) {}
+
+    Guard guard;
+    std::weak_ptr<Guard> use;
+    // While the process forks it is kept alive here, where nothing has to be allocated for it.
+    std::shared_ptr<Guard> forking;
+    bool locked = false;  // its mutex, for the fork
+  };
+
+  // An attachment, or a file of a save.
+  struct KnownForkAware {
+    std::weak_ptr<ForkAware> use;
+    const ForkAware* object = nullptr;
+    std::shared_ptr<ForkAware> forking;  // as a guard's
+    // Whether find() gives it, for this segment. A child has those, too, that threads were about to leave which it hasn't.
+    bool attached = false;
+    FileId segment;
+  };
+
+  // What the users of a guard share; the last one closes the file, with the registry locked.
+  struct GuardUse {
+    explicit GuardUse(LocalRegistry& owner) noexcept : registry(owner), entry(owner.guards_.end()) {}
+    GuardUse(const GuardUse&) = delete;
+    GuardUse& operator=(const GuardUse&) = delete;
+    ~GuardUse() {
+      if (entry == registry.guards_.end()) return;
+      const std::scoped_lock lock(registry.mutex_);
+      registry.guards_.erase(entry);
+      sweep_leftovers();
+    }
+    LocalRegistry& registry;
+    std::list<KnownGuard>::iterator entry;
+  };
+
   // In place of those that are gone. With the mutex held.
-  void tell_of_forks(const std::shared_ptr<ForkAware>& object) {
-    std::erase_if(fork_aware_, [](const auto& entry) { return entry.second.use.expired(); });
-    fork_aware_[object.get()].use = object;
+  KnownForkAware& tell_of_forks(const std::shared_ptr<ForkAware>& object) {
+    fork_aware_.remove_if([](const auto& known) { return known.use.expired(); });
+    for (auto& known : fork_aware_) {
+      if (known.object == object.get()) return known;
+    }
+    return fork_aware_.emplace_front(KnownForkAware{object, object.get(), {}, false, {}});
   }
 
   LocalRegistry() {
@@ -124,44 +166,20 @@ class SHARED_DICT_VISIBLE LocalRegistry {
   // It must not have the same guard open, as closing either descriptor drops the locks of both, and their locks don't exclude each other.
   std::optional<LockFile> open_once(const std::filesystem::path& path, const FileId& id, std::error_code& error) {
     std::optional<LockFile> file;
-    auto parked = parked_.extract(id);
-    if (!parked.empty()) {
-      file = std::move(parked.mapped());
+    const auto parked = std::find_if(parked_.begin(), parked_.end(), [&](const auto& other) { return other.id() == id; });
+    if (parked != parked_.end()) {
+      file = std::move(*parked);
+      parked_.erase(parked);
     } else if (count_own_descriptors(id) == 0) {
       file = LockFile::open(path, id, error);
       if (!file) return std::nullopt;
     }
     if (file && count_own_descriptors(id) <= 1) return file;  // less where they can't be counted
     // Both have opened it at the same moment. Closed, it would drop a lock that the other one has by now; so it stays for the next time, when the other one may have gone.
-    if (file) parked_[id] = std::move(*file);
+    if (file) parked_.push_front(std::move(*file));
     error = std::make_error_code(std::errc::device_or_resource_busy);
     return std::nullopt;
   }
-
-  // What the users of a guard share; the last one closes the file, with the registry locked.
-  struct GuardUse {
-    explicit GuardUse(LocalRegistry& owner) noexcept : registry(owner) {}
-    GuardUse(const GuardUse&) = delete;
-    GuardUse& operator=(const GuardUse&) = delete;
-    ~GuardUse() {
-      if (guard == nullptr) return;
-      const std::scoped_lock lock(registry.mutex_);
-      registry.guards_.erase(guard->id());
-      delete guard;
-      sweep_leftovers();
-    }
-    LocalRegistry& registry;
-    Guard* guard = nullptr;
-  };
-
-  template <class T>
-  struct Known {
-    std::weak_ptr<T> use;
-    T* object = nullptr;  // a guard, as long as it is known here
-    // While the process forks it is kept alive here, where nothing has to be allocated for it.
-    std::shared_ptr<T> forking;
-    bool locked = false;  // a guard's mutex, for the fork
-  };
 
   // Takes every mutex, so that the child finds all of them in a known state. A guard's mutex is held while the registry's is
   // taken, so here, in the other order, it is only tried.
@@ -169,7 +187,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
     for (;;) {
       mutex_.lock();
       bool busy = false;
-      for (auto& [id, known] : guards_) {
+      for (auto& known : guards_) {
         known.forking = known.use.lock();
         if (!known.forking) continue;
         known.locked = known.forking->process_mutex().try_lock();
@@ -179,9 +197,9 @@ class SHARED_DICT_VISIBLE LocalRegistry {
       if (!busy) break;
       unlock_after_fork();
       drop_forking();
-      std::this_thread::yield();
+      yield();
     }
-    for (auto& [object, known] : fork_aware_) {
+    for (auto& known : fork_aware_) {
       known.forking = known.use.lock();
       if (known.forking) known.forking->before_fork();
     }
@@ -194,18 +212,14 @@ class SHARED_DICT_VISIBLE LocalRegistry {
 
   void after_fork_in_child() noexcept {
     // A guard that another thread was about to close: that thread doesn't exist here.
-    std::erase_if(guards_, [](const auto& entry) {
-      const bool closing = entry.second.use.expired();
-      if (closing) delete entry.second.object;
-      return closing;
-    });
+    guards_.remove_if([](const auto& known) { return known.use.expired(); });
     unlock_after_fork();
     while (const auto object = take_forking(fork_aware_)) object->after_fork_in_child();
     drop_forking();
   }
 
   void unlock_after_fork() noexcept {
-    for (auto& [id, known] : guards_) {
+    for (auto& known : guards_) {
       if (std::exchange(known.locked, false)) known.forking->process_mutex().unlock();
     }
     mutex_.unlock();
@@ -218,22 +232,19 @@ class SHARED_DICT_VISIBLE LocalRegistry {
     while (take_forking(guards_)) continue;
   }
 
-  template <class Key, class T>
-  std::shared_ptr<T> take_forking(std::map<Key, Known<T>>& all) noexcept {
+  template <class Known>
+  auto take_forking(std::list<Known>& all) noexcept -> decltype(Known::forking) {
     const std::scoped_lock lock(mutex_);
-    for (auto& [key, known] : all) {
+    for (auto& known : all) {
       if (known.forking) return std::exchange(known.forking, nullptr);
     }
     return nullptr;
   }
 
   std::mutex mutex_;
-  std::map<FileId, Known<Guard>> guards_;
-  std::map<FileId, LockFile> parked_;  // see open_once
-  // By the file of the segment. A child has those, too, that threads were about to leave which it hasn't.
-  std::map<FileId, std::weak_ptr<ForkAware>> attachments_;
-  // Attachments, and files of saves, by themselves: these files may be gone while a child still knows them, and others have their ids.
-  std::map<const ForkAware*, Known<ForkAware>> fork_aware_;
+  std::list<KnownGuard> guards_;
+  std::list<LockFile> parked_;  // see open_once
+  std::list<KnownForkAware> fork_aware_;
 };
 
 }  // namespace shared_dict::detail

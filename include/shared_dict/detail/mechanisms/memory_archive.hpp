@@ -43,6 +43,7 @@
 #include <vector>
 
 #include "shared_dict/detail/mechanisms/decode_error.hpp"
+#include "shared_dict/detail/platform/compiler.hpp"
 
 namespace shared_dict::detail {
 
@@ -59,11 +60,12 @@ inline constexpr std::size_t kValueBytes = std::is_same_v<T, long double>&& std:
 template <class T>
 using BlockElement = std::remove_cv_t<std::remove_all_extents_t<std::remove_pointer_t<std::remove_reference_t<T>>>>;
 
-/// Appends to a vector of bytes. Call it with the object, then finish().
-class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision> {
+// Appends to a vector of bytes. Call it with the object, then finish().
+template <class When>
+class BasicOutputArchive : public cereal::OutputArchive<BasicOutputArchive<When>, cereal::AllowEmptyClassElision> {
  public:
-  explicit OutputArchive(std::vector<std::byte>& out)
-      : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this), out_(out), begin_(out.size()) {}
+  explicit BasicOutputArchive(std::vector<std::byte>& out)
+      : cereal::OutputArchive<BasicOutputArchive, cereal::AllowEmptyClassElision>(this), out_(out), begin_(out.size()) {}
 
   void write(const void* from, std::size_t n) {
     if (n == 0) return;
@@ -91,7 +93,7 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
   void leave() noexcept { --depth_; }
 
   void finish() {
-    serializeDeferments();
+    this->serializeDeferments();
     if (claimed_ <= out_.size() - begin_) return;
     if (claimed_ > out_.max_size() - begin_)
       throw std::length_error("shared_dict: a size tag is too large to be stored");
@@ -105,12 +107,13 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
   std::size_t depth_ = 0;
 };
 
-/// Reads from bytes that may be damaged: throws DecodeError or cereal::Exception for what can't be. Call it with the
-/// object, then finish().
-class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision> {
+// Reads from bytes that may be damaged: throws DecodeError or cereal::Exception for what can't be. Call it with the object, then
+// finish().
+template <class When>
+class BasicInputArchive : public cereal::InputArchive<BasicInputArchive<When>, cereal::AllowEmptyClassElision> {
  public:
-  explicit InputArchive(std::span<const std::byte> from)
-      : cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>(this),
+  explicit BasicInputArchive(std::span<const std::byte> from)
+      : cereal::InputArchive<BasicInputArchive, cereal::AllowEmptyClassElision>(this),
         size_(from.size()),
         rest_(from),
         claimable_(from.size()) {}
@@ -157,7 +160,7 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
 
   // All that was written must have been read: more was written by a class with other members.
   void finish() {
-    serializeDeferments();
+    this->serializeDeferments();
     const std::size_t written = std::max(size_ - rest_.size(), size_ - static_cast<std::size_t>(claimable_));
     if (written < size_) throw DecodeError(std::to_string(size_ - written) + " bytes more than the object takes");
   }
@@ -195,6 +198,10 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   const std::type_info* pointee_ = &typeid(void);
   std::map<std::uint32_t, Pointer> pointers_;
 };
+
+// See Lazily: dictionaries of plain bytes have no use for them.
+using OutputArchive = BasicOutputArchive<Lazily>;
+using InputArchive = BasicInputArchive<Lazily>;
 
 template <class Archive>
 concept MemoryArchive = std::is_same_v<Archive, OutputArchive> || std::is_same_v<Archive, InputArchive>;

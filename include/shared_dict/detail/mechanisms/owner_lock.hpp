@@ -22,7 +22,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <thread>
 
 #include <shared_dict/detail/bytes/layout.hpp>
 #include <shared_dict/detail/bytes/words.hpp>
@@ -30,6 +29,7 @@
 #include <shared_dict/detail/mechanisms/failure.hpp>
 #include <shared_dict/detail/platform/compiler.hpp>
 #include <shared_dict/detail/platform/futex.hpp>
+#include <shared_dict/detail/platform/pause.hpp>
 
 namespace shared_dict::detail {
 
@@ -83,7 +83,7 @@ struct LockWait {
       if (try_take()) return true;
     }
     for (int i = 0; i < kYields; ++i) {
-      std::this_thread::yield();
+      yield();
       if (try_take()) return true;
     }
     return false;

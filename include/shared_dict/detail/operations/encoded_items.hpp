@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <utility>
 #include <vector>
 
 #include <shared_dict/codec.hpp>
+#include <shared_dict/detail/mechanisms/arena.hpp>
 #include <shared_dict/detail/operations/batch.hpp>
 #include <shared_dict/detail/operations/typed.hpp>
 
@@ -26,7 +28,7 @@ class EncodedItems {
       const Encoded<V, codec_traits<V>> value_bytes(value);
       require_storable(writer, key_bytes.bytes().size(), value_bytes.bytes().size());
       sizes_.emplace_back(key_bytes.bytes().size(), value_bytes.bytes().size());
-      for (const Bytes bytes : {key_bytes.bytes(), value_bytes.bytes()}) bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+      for (const Bytes bytes : {key_bytes.bytes(), value_bytes.bytes()}) append(bytes);
     }
   }
 
@@ -34,7 +36,7 @@ class EncodedItems {
   std::vector<BatchItem> items() const {
     std::vector<BatchItem> items;
     items.reserve(sizes_.size());
-    Bytes rest(bytes_);
+    Bytes rest(bytes_.data(), bytes_.size());
     const auto take = [&](std::size_t size) {
       const Bytes taken = rest.first(size);
       rest = rest.subspan(size);
@@ -48,8 +50,15 @@ class EncodedItems {
   }
 
  private:
+  void append(Bytes bytes) {
+    if (bytes.empty()) return;
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + bytes.size());
+    std::memcpy(bytes_.data() + at, bytes.data(), bytes.size());
+  }
+
   const Segment& segment_;
-  std::vector<std::byte> bytes_;
+  Arena bytes_;
   std::vector<std::pair<std::size_t, std::size_t>> sizes_;
 };
 

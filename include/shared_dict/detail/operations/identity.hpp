@@ -6,13 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <random>
 #include <string>
+#include <system_error>
 
 #include <shared_dict/detail/bytes/geometry.hpp>
 #include <shared_dict/detail/bytes/layout.hpp>
 #include <shared_dict/detail/mechanisms/failure.hpp>
 #include <shared_dict/detail/operations/stored_types.hpp>
+#include <shared_dict/detail/platform/random.hpp>
 #include <shared_dict/options.hpp>
 
 namespace shared_dict::detail {
@@ -31,12 +32,9 @@ inline void require_valid(const Options& options, const std::string& name) {
 }
 
 // With an instance and a hash seed of its own.
-inline Identity identity_for(const Options& options, const StoredTypes& types) {
+inline Identity identity_for(const Options& options, const StoredTypes& types, const std::string& name) {
   Identity identity{};
-  std::random_device random;
-  const auto random64 = [&] { return (std::uint64_t{random()} << 32) | random(); };
-  identity.instance = random64();
-  identity.hash_seed = random64();
+  if (const std::error_code error = draw(identity.instance, identity.hash_seed)) fail(error, name, "the system has no random numbers to give");
   identity.heap_size = options.heap_size;
   identity.max_items = options.max_items;
   identity.max_processes = options.max_processes;

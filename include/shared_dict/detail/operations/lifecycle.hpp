@@ -26,6 +26,7 @@
 #include <shared_dict/detail/operations/finding.hpp>
 #include <shared_dict/detail/operations/identity.hpp>
 #include <shared_dict/detail/operations/stored_types.hpp>
+#include <shared_dict/detail/platform/pause.hpp>
 #include <shared_dict/options.hpp>
 #include <shared_dict/version.hpp>
 
@@ -60,7 +61,7 @@ class BasicLifecycle {
   bool remove() {
     sweep_removed();
     for (bool expects_child = false;;) {
-      if (std::exchange(expects_child, false)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (std::exchange(expects_child, false)) sleep_for(std::chrono::milliseconds(1));
       std::error_code error;
       const auto status = finder_.look_at(place_.directory());
       if (!status || !status->directory) return false;
@@ -133,7 +134,7 @@ class BasicLifecycle {
   std::shared_ptr<Attachment> try_open(OpenMode mode, const Options& options, const StoredTypes& types, const Fill& fill) {
     std::optional<Clock::time_point> child_deadline;
     for (bool expects_child = false;;) {
-      if (std::exchange(expects_child, false)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (std::exchange(expects_child, false)) sleep_for(std::chrono::milliseconds(1));
       if (mode == OpenMode::attach) {
         const Finding first = finder_.inspect();
         if (first.state == State::none) finder_.not_found();
@@ -271,7 +272,7 @@ class BasicLifecycle {
       fail(errc::lock_timeout, name_, "other processes made and removed " + place_.guard().string() + " meanwhile; waited " +
                                           std::to_string(timeout_.count()) + " ms: try again, or raise Options::lock_timeout");
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    sleep_for(std::chrono::microseconds(100));
   }
 
   // A guard's file comes before its segment's and goes after it: one that is missing while the same segment is there was taken away by hand.
@@ -332,7 +333,7 @@ class BasicLifecycle {
   void create(const std::shared_ptr<Guard>& guard, const Options& options, const StoredTypes& types, const Fill& fill,
               std::shared_ptr<Attachment>& attachment) const {
     Finding made;
-    made.identity = identity_for(options, types);
+    made.identity = identity_for(options, types, name_);
     const Identity& identity = made.identity;
 
     // The last one that began with it may have died before it had set them.
@@ -429,7 +430,8 @@ class BasicLifecycle {
 // See Lazily; so is list().
 using Lifecycle = BasicLifecycle<Lazily>;
 
-inline std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {
+template <class = Lazily>
+std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {
   std::vector<std::string> names;
   const std::filesystem::path place = place_of(directory, {});
   std::error_code error;

@@ -8,12 +8,12 @@
 #include <exception>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include <shared_dict/detail/operations/locked_shard.hpp>
 #include <shared_dict/detail/operations/lookup.hpp>
+#include <shared_dict/detail/platform/pause.hpp>
 
 namespace shared_dict::detail {
 
@@ -199,7 +199,7 @@ SHARED_DICT_COLD inline void require_items(const Writer& writer, std::uint64_t i
       const LockWord owner = other ? LockWord(segment.shard(adder).lock.load(std::memory_order_relaxed)) : writer.attachment.self();
       fail_timed_out(writer, owner, "is adding an item");
     }
-    std::this_thread::sleep_for(nap);
+    sleep_for(nap);
     nap = std::min(nap * 2, kLongestNap);
   }
 }

@@ -7,52 +7,26 @@
 // Entries lie in no order. So those of the buckets that follow are asked for while one is copied: several of them are on their way at a time.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include <shared_dict/detail/mechanisms/arena.hpp>
 #include <shared_dict/detail/operations/lookup.hpp>
 
 namespace shared_dict::detail {
 
-// Bytes that are added at the end, and aren't set to zero before.
-class Arena {
- public:
-  std::byte* data() noexcept { return bytes_.get(); }
-  const std::byte* data() const noexcept { return bytes_.get(); }
-  std::size_t size() const noexcept { return size_; }
-
-  // Makes it longer or shorter. What stays is as it was.
-  void resize(std::size_t size) {
-    if (size > capacity_) {
-      const std::size_t capacity = std::max(size, 2 * capacity_);
-      std::unique_ptr<std::byte[]> larger(new std::byte[capacity]);  // std::make_unique sets it to zero, and libc++ 14 has no other
-      if (size_ != 0) std::memcpy(larger.get(), bytes_.get(), size_);
-      bytes_ = std::move(larger);
-      capacity_ = capacity;
-    }
-    size_ = size;
-  }
-
- private:
-  std::unique_ptr<std::byte[]> bytes_;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
-};
-
 enum class ScanFor { items, keys };
 
 // The items of one shard after the other; the memory stays.
-class ShardScan {
+template <class When>
+class BasicShardScan {
  public:
-  explicit ShardScan(ScanFor what = ScanFor::items) noexcept : values_(what == ScanFor::items) {}
+  explicit BasicShardScan(ScanFor what = ScanFor::items) noexcept : values_(what == ScanFor::items) {}
 
   // Collects the items of shard `index`, in place of those of the last one. If it throws there are none.
   void read(const Segment& segment, const std::string& name, std::uint32_t index) try {
@@ -167,5 +141,8 @@ class ShardScan {
   std::uint64_t likely_bytes_ = kCacheLine;
   bool impossible_ = false;
 };
+
+// See Lazily.
+using ShardScan = BasicShardScan<Lazily>;
 
 }  // namespace shared_dict::detail

@@ -25,13 +25,13 @@
 #include <optional>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <vector>
 
 #include <shared_dict/detail/mechanisms/active_callback.hpp>
 #include <shared_dict/detail/mechanisms/local_registry.hpp>
 #include <shared_dict/detail/operations/replacement.hpp>
 #include <shared_dict/detail/operations/saved_file.hpp>
+#include <shared_dict/detail/platform/pause.hpp>
 #include <shared_dict/options.hpp>
 
 namespace shared_dict::detail {
@@ -193,7 +193,7 @@ void begin_file(const Writer& writer, const std::shared_ptr<SavingFile>& saving,
            "another save, of this or another process, writes " + file.temporary().string() + "; waited " +
                std::to_string(writer.timeout().count()) + " ms: let it go on or end it, or save to another file");
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    sleep_for(std::chrono::milliseconds(1));
   }
 }
 

@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -191,14 +190,18 @@ inline std::error_code rename_path(const std::filesystem::path& from, const std:
 inline std::vector<std::filesystem::path> paths_in(const std::filesystem::path& directory, std::error_code& error) {
   std::vector<std::filesystem::path> paths;
   error.clear();
-  const std::unique_ptr<DIR, int (*)(DIR*)> all(::opendir(directory.c_str()), [](DIR* opened) { return ::closedir(opened); });
+  DIR* const all = ::opendir(directory.c_str());
   if (all == nullptr) {
     error = last_error();
     return paths;
   }
+  struct Closer {
+    DIR* opened;
+    ~Closer() { ::closedir(opened); }
+  } const closer{all};
   for (;;) {
     errno = 0;
-    const dirent* const entry = ::readdir(all.get());
+    const dirent* const entry = ::readdir(all);
     if (entry == nullptr) break;
     const std::string name = entry->d_name;
     if (name != "." && name != "..") paths.push_back(directory / name);

@@ -6,8 +6,8 @@
 #include <chrono>
 #include <climits>
 #include <cstdint>
-#include <thread>
 
+#include <shared_dict/detail/platform/pause.hpp>
 #include <shared_dict/detail/platform/system.hpp>
 
 #ifdef SHARED_DICT_LINUX
@@ -39,7 +39,7 @@ inline void wait_on(const std::atomic<std::uint32_t>& word, std::uint32_t expect
 #else
   // relaxed: a hint only; the caller reads the word again with the order it needs.
   if (word.load(std::memory_order_relaxed) != expected) return;
-  std::this_thread::sleep_for(std::min(timeout, std::chrono::nanoseconds(200'000)));
+  sleep_for(std::min(timeout, std::chrono::nanoseconds(200'000)));
 #endif
 }
 
