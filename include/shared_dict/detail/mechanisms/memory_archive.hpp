@@ -170,6 +170,7 @@ class BasicInputArchive : public cereal::InputArchive<BasicInputArchive<When>, c
 
   // These two stand before the functions of the same names in cereal::InputArchive, which cast what a damaged id refers to,
   // whatever its type is.
+  // NOLINTBEGIN(readability-identifier-naming): cereal's names
   void registerSharedPointer(std::uint32_t id, std::shared_ptr<void> pointer) {
     const std::uint32_t plain_id = id & ~cereal::detail::msb_32bit;
     pointers_.insert_or_assign(plain_id, Pointer{std::type_index(*pointee_), std::move(pointer)});
@@ -184,6 +185,7 @@ class BasicInputArchive : public cereal::InputArchive<BasicInputArchive<When>, c
     }
     return found->second.pointer;
   }
+  // NOLINTEND(readability-identifier-naming)
 
  private:
   struct Pointer {
