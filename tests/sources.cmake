@@ -43,6 +43,7 @@ set(SHARED_DICT_UNIT_TESTS
     platform_compare_test.cpp
     platform_file_test.cpp
     platform_futex_test.cpp
+    platform_pause_test.cpp
     platform_process_test.cpp
     process_area_test.cpp
     read_targets_test.cpp

@@ -779,8 +779,7 @@ class SharedDict {
 /// errc::lock_timeout; Error in the system category. Then it is still there.
 ///
 /// Say `shared_dict::remove`: with `using namespace shared_dict`, `remove("name")` is C's function that removes a file.
-template <class = detail::Lazily>
-bool remove(std::string_view name, const std::filesystem::path& directory = {}) try {
+inline bool remove(std::string_view name, const std::filesystem::path& directory = {}) try {
   return detail::Lifecycle(name, directory, Options{}.lock_timeout).remove();
 } catch (const detail::Failure& failure) {
   failure.leave("remove");
@@ -794,8 +793,7 @@ bool remove(std::string_view name, const std::filesystem::path& directory = {}) 
 /// noted, and the child counts for a second more.
 /// \throws errc::invalid_name; errc::heap_full if this process has no room to look into it; Error in the system category if it can't be
 /// looked at.
-template <class = detail::Lazily>
-bool exists(std::string_view name, const std::filesystem::path& directory = {}) try {
+inline bool exists(std::string_view name, const std::filesystem::path& directory = {}) try {
   return detail::Lifecycle(name, directory, Options{}.lock_timeout).exists();
 } catch (const detail::Failure& failure) {
   failure.leave("exists");
@@ -804,8 +802,7 @@ bool exists(std::string_view name, const std::filesystem::path& directory = {}) 
 /// The names for which exists() is true, sorted; none if the directory isn't there. Those that this user may not look at are left out.
 /// Reads the directory, then costs and waits as exists() for each name.
 /// \throws errc::heap_full as exists(); Error in the system category if the directory or a dictionary can't be looked at.
-template <class = detail::Lazily>
-std::vector<std::string> list(const std::filesystem::path& directory = {}) try {
+inline std::vector<std::string> list(const std::filesystem::path& directory = {}) try {
   return detail::list_dictionaries(directory);
 } catch (const detail::Failure& failure) {
   failure.leave("list");

@@ -7,10 +7,13 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <string>
+#include <system_error>
 
+#include <shared_dict/detail/platform/random.hpp>
 #include <shared_dict/shared_dict.hpp>
 
 #include "faults/rounds.hpp"
@@ -123,6 +126,16 @@ TEST_CASE("no function of the system goes past the faults") {
     INFO(name);
     CHECK_FALSE(all.contains(name));
   }
+}
+
+TEST_CASE("random bytes come from a file where the kernel has no call for them") {
+  std::array<std::uint64_t, 2> drawn{};
+  set_fault({.place = 1});
+  const std::error_code error = detail::draw(drawn.data(), sizeof drawn);
+  const Outcome outcome = end_fault();
+  REQUIRE(outcome.call == FallibleCall::getentropy);
+  REQUIRE_FALSE(error);
+  REQUIRE(drawn[0] != drawn[1]);
 }
 
 TEST_CASE("each kind of call is met") {

@@ -16,7 +16,7 @@ class Arena {
   const std::byte* data() const noexcept { return bytes_.get(); }
   std::size_t size() const noexcept { return size_; }
 
-  // Makes it longer or shorter. What stays is as it was. Twice the memory each time, so that a byte is moved once or twice.
+  // Makes it longer or shorter. What stays is as it was. Twice the memory each time, so that a byte is moved about once on average.
   void resize(std::size_t size) {
     if (size > capacity_) {
       const std::size_t capacity = std::max(size, 2 * capacity_);

@@ -67,6 +67,7 @@ class SHARED_DICT_VISIBLE LocalRegistry {
           const auto use = std::make_shared<GuardUse>(*this);
           KnownGuard& entry = guards_.emplace_front(std::move(*file));
           use->entry = guards_.begin();
+          use->armed = true;
           std::shared_ptr<Guard> guard(use, &entry.guard);
           entry.use = guard;
           return guard;
@@ -135,17 +136,18 @@ class SHARED_DICT_VISIBLE LocalRegistry {
 
   // What the users of a guard share; the last one closes the file, with the registry locked.
   struct GuardUse {
-    explicit GuardUse(LocalRegistry& owner) noexcept : registry(owner), entry(owner.guards_.end()) {}
+    explicit GuardUse(LocalRegistry& owner) noexcept : registry(owner) {}
     GuardUse(const GuardUse&) = delete;
     GuardUse& operator=(const GuardUse&) = delete;
     ~GuardUse() {
-      if (entry == registry.guards_.end()) return;
+      if (!armed) return;
       const std::scoped_lock lock(registry.mutex_);
       registry.guards_.erase(entry);
       sweep_leftovers();
     }
     LocalRegistry& registry;
     std::list<KnownGuard>::iterator entry;
+    bool armed = false;
   };
 
   // In place of those that are gone. With the mutex held.

@@ -34,7 +34,10 @@ inline void require_valid(const Options& options, const std::string& name) {
 // With an instance and a hash seed of its own.
 inline Identity identity_for(const Options& options, const StoredTypes& types, const std::string& name) {
   Identity identity{};
-  if (const std::error_code error = draw(identity.instance, identity.hash_seed)) fail(error, name, "the system has no random numbers to give");
+  std::uint64_t drawn[2];
+  if (const std::error_code error = draw(drawn, sizeof drawn)) fail(error, name, "the system has no random numbers to give");
+  identity.instance = drawn[0];
+  identity.hash_seed = drawn[1];
   identity.heap_size = options.heap_size;
   identity.max_items = options.max_items;
   identity.max_processes = options.max_processes;

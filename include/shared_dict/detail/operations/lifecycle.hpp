@@ -430,8 +430,7 @@ class BasicLifecycle {
 // See Lazily; so is list().
 using Lifecycle = BasicLifecycle<Lazily>;
 
-template <class = Lazily>
-std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {
+inline std::vector<std::string> list_dictionaries(const std::filesystem::path& directory) {
   std::vector<std::string> names;
   const std::filesystem::path place = place_of(directory, {});
   std::error_code error;

@@ -23,8 +23,8 @@ inline void yield() noexcept {
 #endif
 }
 
-// For that long, or longer.
-inline void sleep_for(std::chrono::nanoseconds time) noexcept {
+// For that long, or longer. (Not noexcept: a thread can be cancelled in it.)
+inline void sleep_for(std::chrono::nanoseconds time) {
   if (time <= std::chrono::nanoseconds::zero()) return;
 #if defined(_WIN32)
   ::Sleep(static_cast<DWORD>(std::chrono::ceil<std::chrono::milliseconds>(time).count()));
