@@ -1,5 +1,5 @@
-// What <thread> promises of its sleep, the library's own keeps: it lasts, signals don't end it, nothing is slept for no time or less, and a thread
-// can be cancelled in it.
+// What <thread> promises of its sleep, the library's own keeps: it lasts, signals don't end it, and a thread can be cancelled in it.
+// (Less than no time is tested on Windows, where the number would be taken for a large one.)
 
 #include <pthread.h>
 #include <sys/time.h>
@@ -30,12 +30,6 @@ TEST_CASE("a sleep lasts its time, also when signals come meanwhile") {
     sleep_for(20ms);
     return std::chrono::steady_clock::now() - began >= 20ms ? 0 : 1;
   }));
-}
-
-TEST_CASE("nothing is slept for no time, nor for less") {
-  sleep_for(0ns);
-  sleep_for(-1h);
-  yield();
 }
 
 TEST_CASE("a thread can be cancelled in a sleep") {

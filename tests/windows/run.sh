@@ -14,7 +14,7 @@ shift
 declare -A without=(
   [unit]="
     attachment batch inspection lifecycle loan local_registry mutation owner_lock pin process_area scan snapshot view waiting watch -- fork
-    permissions platform_file platform_process platform_futex small_place support -- other calls of POSIX
+    permissions platform_file platform_futex platform_pause platform_process small_place support -- other calls of POSIX
     guard -- stopped processes
     lock_file -- descriptors
     bytes_geometry bytes_hash bytes_racing_bytes bytes_words codec get_many interface linearizability memory_archive platform_compare type_name types -- nothing of the system"

@@ -10,20 +10,20 @@
 #include <exception>
 #include <random>
 #else
-#include <cerrno>
-#include <cstdio>
-
+#include <fcntl.h>
 #include <unistd.h>
 #if __has_include(<sys/random.h>)
 #include <sys/random.h>
 #define SHARED_DICT_HAS_GETENTROPY
 #endif
+
+#include <shared_dict/detail/platform/file.hpp>
 #endif
 
 namespace shared_dict::detail {
 
 // At most 256.
-inline std::error_code draw(void* to, std::size_t size) noexcept {
+inline std::error_code draw(void* to, std::size_t size) {
 #if defined(_WIN32)
   try {
     std::random_device device;
@@ -43,12 +43,9 @@ inline std::error_code draw(void* to, std::size_t size) noexcept {
   if (::getentropy(to, size) == 0) return {};
 #endif
   // An old kernel, or one that is told to refuse.
-  std::FILE* const device = std::fopen("/dev/urandom", "re");
-  if (device == nullptr) return {errno, std::system_category()};
-  const bool complete = std::fread(to, size, 1, device) == 1;
-  const std::error_code error(complete ? 0 : errno, std::system_category());
-  std::fclose(device);
-  return error;
+  std::error_code error;
+  const FileDescriptor device = open_file("/dev/urandom", O_RDONLY, 0, error);
+  return error ? error : read_at(device, 0, to, size);
 #endif
 }
 
