@@ -10,10 +10,8 @@
 #include <shared_dict/detail/platform/pause.hpp>
 
 #include "support/catch.hpp"
-#include "support/eventually.hpp"
 #include "support/forked.hpp"
 #include "support/sanitized.hpp"
-#include "support/shared_area.hpp"
 
 using namespace shared_dict::detail;
 using namespace shared_dict::test;

@@ -35,7 +35,9 @@ inline void require_valid(const Options& options, const std::string& name) {
 inline Identity identity_for(const Options& options, const StoredTypes& types, const std::string& name) {
   Identity identity{};
   std::uint64_t drawn[2];
-  if (const std::error_code error = draw(drawn, sizeof drawn)) fail(error, name, "the system has no random numbers to give: let this process call getrandom, or read /dev/urandom");
+  if (const std::error_code error = draw(drawn, sizeof drawn)) {
+    fail(error, name, "the system has no random numbers to give: let this process call getrandom, or read /dev/urandom");
+  }
   identity.instance = drawn[0];
   identity.hash_seed = drawn[1];
   identity.heap_size = options.heap_size;
